@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * base/atomic.h - every atomic operation of the library, the order in its name.
+ *
+ * A closed list: a test greps that no other file uses atomics. Shared words are plain integers that are only ever
+ * touched through these, by their address. Each acquire and release names its partner where it is used; each relaxed
+ * one says there why that is enough. Stand-alone fences are invisible to ThreadSanitizer, so the order they give is
+ * shown by the models in tests/models, not by it.
+ */
+#ifndef KYMO__ATOMIC_H
+#define KYMO__ATOMIC_H
+
+#include <stdint.h>
+#include <string.h>
+
+#define kymo__load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define kymo__load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define kymo__store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define kymo__store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define kymo__add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+/* Full order: what comes after cannot be seen before it, nor what comes before after it. */
+#define kymo__add_full(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
+#define kymo__exchange_full(p, v) __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
+/* Strong compare-exchange, full order: on failure *e holds what was found. */
+#define kymo__cas_full(p, e, v) __atomic_compare_exchange_n((p), (e), (v), 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+#define kymo__cas_relaxed(p, e, v) __atomic_compare_exchange_n((p), (e), (v), 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+#define kymo__fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
+#define kymo__fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
+#define kymo__fence_full() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+/* Orders this thread against its own signal handlers, and against whoever issues a membarrier: no instruction. */
+#define kymo__fence_signal() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+
+static inline uint64_t kymo__bits(double v)
+{
+    uint64_t u;
+    memcpy(&u, &v, sizeof(u));
+    return u;
+}
+
+static inline double kymo__double(uint64_t u)
+{
+    double v;
+    memcpy(&v, &u, sizeof(v));
+    return v;
+}
+
+/* Adds v to the double whose bits are at p; lock-free. Returns nothing: the order of additions is whatever happens. */
+static inline void kymo__add_double_relaxed(uint64_t *p, double v)
+{
+    uint64_t old = kymo__load_relaxed(p);
+    while (!kymo__cas_relaxed(p, &old, kymo__bits(kymo__double(old) + v))) {
+    }
+}
+
+/*
+ * A bucket of the shared store: how many observations it holds and their sum, moved together. A reader that finds n
+ * unchanged around sum has a pair that belongs together, since every move makes n grow.
+ */
+struct kymo__pair {
+    _Alignas(16) uint64_t n;
+    uint64_t sum; /* bits of a double */
+};
+
+/* clang decides by the command line (-mcx16, which the build gives), gcc can be told here as well. */
+#if defined(KYMO__NO_PAIR_CAS)
+#define KYMO__PAIR_CAS 0
+#elif defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_16) || defined(__aarch64__) ||                                          \
+    (defined(__x86_64__) && !defined(__clang__))
+#define KYMO__PAIR_CAS 1
+#else
+#define KYMO__PAIR_CAS 0
+#endif
+#if defined(__x86_64__) && !defined(__clang__)
+#define KYMO__PAIR_TARGET __attribute__((target("cx16")))
+#else
+#define KYMO__PAIR_TARGET
+#endif
+
+/**
+ * kymo__pair_add() - adds n observations of sum v as one whole; 0, or -1 if it had to give up
+ * Lock-free where the machine has a 16-byte compare-exchange, and then never gives up. Elsewhere the top bit of n is
+ * a lock that is tried a bounded number of times, so that a signal handler on top of its holder cannot hang.
+ */
+#if KYMO__PAIR_CAS
+KYMO__PAIR_TARGET static inline int kymo__pair_add(struct kymo__pair *p, uint64_t n, double v)
+{
+    __extension__ typedef unsigned __int128 both;
+    union {
+        uint64_t word[2];
+        both whole;
+    } old, seen, new;
+    old.word[0] = kymo__load_relaxed(&p->n);
+    old.word[1] = kymo__load_relaxed(&p->sum);
+    for (;;) {
+        new.word[0] = old.word[0] + n;
+        new.word[1] = kymo__bits(kymo__double(old.word[1]) + v);
+        seen.whole = __sync_val_compare_and_swap((both *)(void *)p, old.whole, new.whole);
+        if (seen.whole == old.whole)
+            return 0;
+        old = seen;
+    }
+}
+#else
+#define KYMO__PAIR_LOCKED ((uint64_t)1 << 63)
+static inline int kymo__pair_add(struct kymo__pair *p, uint64_t n, double v)
+{
+    for (int tries = 0; tries < 100000; tries++) {
+        uint64_t old = kymo__load_relaxed(&p->n) & ~KYMO__PAIR_LOCKED;
+        if (!kymo__cas_full(&p->n, &old, old | KYMO__PAIR_LOCKED))
+            continue;
+        kymo__store_relaxed(&p->sum, kymo__bits(kymo__double(kymo__load_relaxed(&p->sum)) + v));
+        kymo__store_release(&p->n, old + n); /* with kymo__pair_read() */
+        return 0;
+    }
+    return -1;
+}
+#endif
+
+/* Reads a pair that belongs together. Lock-free: it repeats only if another update went through meanwhile. */
+static inline void kymo__pair_read(struct kymo__pair *p, uint64_t *n, double *sum)
+{
+    for (;;) {
+        uint64_t before = kymo__load_acquire(&p->n); /* with kymo__pair_add() */
+        uint64_t bits = kymo__load_relaxed(&p->sum);
+        kymo__fence_acquire(); /* sum is read before n is read again */
+        if (kymo__load_relaxed(&p->n) == before
+#if !KYMO__PAIR_CAS
+            && !(before & KYMO__PAIR_LOCKED)
+#endif
+        ) {
+            *n = before;
+            *sum = kymo__double(bits);
+            return;
+        }
+    }
+}
+
+#endif
