@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/collect.c - collectors: attaching, running, and remembering what they report until it can be shown.
+ *
+ * A collector runs without the registry's lock, and what it reports is kept until it has returned: only then is it
+ * known to be good. One that fails costs its own families and nothing else. The copies live in an arena of at most
+ * collector_bytes, one collector's at a time.
+ */
+#include <string.h>
+
+#include "base/escape.h"
+#include "base/utf8.h"
+#include "core/core.h"
+
+#define BLOCK_BYTES ((size_t)16 * 1024)
+
+_Thread_local int kymo__collecting;
+
+/* ---- arena ---- */
+
+struct block {
+    struct block *next;
+    size_t used, cap;
+};
+
+struct remembered {
+    struct remembered *next;
+    const struct kymo__family *family;
+    struct kymo_point point;
+};
+
+struct kymo_visit {
+    struct kymo_registry *reg;
+    struct kymo_collector *collector;
+    struct block *blocks;
+    size_t bytes;
+    struct remembered *first, *last;
+    struct remembered *shown; /* the one before first */
+    int error;                /* the first one: what was reported before it is dropped as well */
+};
+
+static void *arena_alloc(struct kymo_visit *v, size_t bytes)
+{
+    bytes = (bytes + 15) & ~(size_t)15;
+    if (v->blocks == NULL || v->blocks->cap - v->blocks->used < bytes) {
+        size_t cap = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
+        size_t whole = sizeof(struct block) + 16 + cap;
+        if (v->bytes + whole > v->reg->collector_bytes) {
+            v->error = KYMO_ELIMIT;
+            return NULL;
+        }
+        struct block *block = kymo__heap_alloc(v->reg, whole);
+        if (block == NULL) {
+            v->error = KYMO_ENOMEM;
+            return NULL;
+        }
+        block->cap = cap;
+        block->next = v->blocks;
+        v->blocks = block;
+        v->bytes += whole;
+    }
+    char *at = (char *)(v->blocks + 1) + (16 - sizeof(struct block) % 16) % 16 + v->blocks->used;
+    v->blocks->used += bytes;
+    return at;
+}
+
+void kymo__collect_free(struct kymo_registry *reg, struct kymo_visit *v)
+{
+    if (v == NULL)
+        return;
+    while (v->blocks != NULL) {
+        struct block *next = v->blocks->next;
+        kymo__heap_free(reg, v->blocks, sizeof(struct block) + 16 + v->blocks->cap);
+        v->blocks = next;
+    }
+    kymo__heap_free(reg, v, sizeof(*v));
+}
+
+/* ---- remembering ---- */
+
+static int values_check(const struct kymo__family *f, const struct kymo_point *point)
+{
+    if (f->n_labels == 0)
+        return 0;
+    if (point->values == NULL)
+        return KYMO_EKIND;
+    for (size_t i = 0; i < f->n_labels; i++) {
+        if (point->values[i] == NULL)
+            return KYMO_EKIND;
+        if (!kymo__utf8_valid(point->values[i], strlen(point->values[i])))
+            return KYMO_EUTF8;
+    }
+    return 0;
+}
+
+static int histogram_check(const struct kymo__family *f, const struct kymo_histogram_point *h)
+{
+    uint64_t count = 0;
+    if (h->bounds == NULL || h->buckets == NULL || h->n_bounds > KYMO__MAX_BOUNDS)
+        return KYMO_EBUCKETS;
+    for (size_t i = 0; i <= h->n_bounds; i++)
+        count += h->buckets[i];
+    (void)f;
+    return count == h->count ? 0 : KYMO_EBUCKETS;
+}
+
+/* A family's points lie together: it is the last one's, or it has not been there yet. */
+static int order_check(const struct kymo_visit *v, const struct kymo__family *f)
+{
+    if (v->last == NULL || v->last->family == f)
+        return 0;
+    for (const struct remembered *r = v->first; r != NULL; r = r->next)
+        if (r->family == f)
+            return KYMO_EKIND;
+    return 0;
+}
+
+static int copy_labels(struct kymo_visit *v, const struct kymo__family *f, const struct kymo_point *from,
+                       struct kymo_point *to)
+{
+    size_t n = kymo__label_pairs_size(f->desc.labels, from->values, f->n_labels);
+    char *text = arena_alloc(v, n + KYMO__TEXT_SLACK);
+    if (text == NULL)
+        return v->error;
+    kymo__label_pairs(text, f->desc.labels, from->values, f->n_labels);
+    to->values = NULL;
+    to->labels = text;
+    to->labels_len = n;
+    return 0;
+}
+
+static int copy_histogram(struct kymo_visit *v, struct kymo_histogram_point *h)
+{
+    double *bounds = arena_alloc(v, (h->n_bounds + 1) * sizeof(double));
+    uint64_t *buckets = arena_alloc(v, (h->n_bounds + 1) * sizeof(uint64_t));
+    if (bounds == NULL || buckets == NULL)
+        return v->error;
+    if (h->n_bounds != 0)
+        memcpy(bounds, h->bounds, h->n_bounds * sizeof(double));
+    memcpy(buckets, h->buckets, (h->n_bounds + 1) * sizeof(uint64_t));
+    h->bounds = bounds;
+    h->buckets = buckets;
+    return 0;
+}
+
+static int remember(struct kymo_visit *v, const struct kymo__family *f, const struct kymo_point *point)
+{
+    struct remembered *r = arena_alloc(v, sizeof(*r));
+    if (r == NULL)
+        return v->error;
+    memset(r, 0, sizeof(*r));
+    r->family = f;
+    memcpy(&r->point, point, point->size < sizeof(r->point) ? point->size : sizeof(r->point));
+    r->point.size = sizeof(r->point);
+    r->point.id = 0;
+    int error = copy_labels(v, f, point, &r->point);
+    if (error == 0 && f->info.kind == KYMO_HISTOGRAM)
+        error = copy_histogram(v, &r->point.value.histogram);
+    if (error != 0)
+        return error;
+    if (v->last != NULL)
+        v->last->next = r;
+    else
+        v->first = r;
+    v->last = r;
+    return 0;
+}
+
+int kymo_collect(struct kymo_visit *v, size_t family, const struct kymo_point *point)
+{
+    if (v == NULL || point == NULL || point->size == 0)
+        return KYMO_EINVAL;
+    if (v->error != 0)
+        return v->error;
+    if (family >= v->collector->ops.n_descs)
+        return v->error = KYMO_EKIND;
+    const struct kymo__family *f = v->collector->families[family];
+    v->error = values_check(f, point);
+    if (v->error == 0 && f->info.kind == KYMO_HISTOGRAM)
+        v->error = histogram_check(f, &point->value.histogram);
+    if (v->error == 0)
+        v->error = order_check(v, f);
+    if (v->error == 0)
+        v->error = remember(v, f, point);
+    return v->error;
+}
+
+/* ---- running ---- */
+
+static void run(struct kymo_registry *reg, struct kymo_collector *c, struct kymo_visit *v)
+{
+    int64_t start = reg->clock.monotonic_ns(reg->clock.ctx);
+    kymo__collecting = 1;
+    int r = c->ops.collect(c->ctx, v);
+    kymo__collecting = 0;
+    kymo__store_relaxed(&c->duration_ns, reg->clock.monotonic_ns(reg->clock.ctx) - start);
+    if (r == 0)
+        r = v->error;
+    if (r != 0) {
+        kymo__add_relaxed(&c->failures, 1);
+        kymo__log(reg, KYMO_LOG_WARNING, "collector %s failed, its families are left out: %s", c->ops.name,
+                  kymo_strerror(r));
+        v->first = v->last = NULL;
+    }
+}
+
+struct kymo_visit *kymo__collect_run(struct kymo_registry *reg, struct kymo_collector *c, int *error)
+{
+    struct kymo_visit *v = kymo__heap_alloc(reg, sizeof(*v));
+    *error = v == NULL ? KYMO_ENOMEM : 0;
+    if (v == NULL)
+        return NULL;
+    v->reg = reg;
+    v->collector = c;
+    pthread_mutex_lock(&reg->collect_lock);
+    if (c->attached)
+        run(reg, c, v);
+    pthread_mutex_unlock(&reg->collect_lock);
+    return v;
+}
+
+static int show(const struct kymo_visitor *visitor, const struct remembered *r, const struct remembered *before)
+{
+    int begins = before == NULL || before->family != r->family;
+    int e = begins && visitor->family != NULL ? visitor->family(visitor->ctx, &r->family->info) : 0;
+    if (e == 0)
+        e = visitor->sample(visitor->ctx, &r->family->info, &r->point);
+    if (e == 0 && (r->next == NULL || r->next->family != r->family) && visitor->end != NULL)
+        e = visitor->end(visitor->ctx, &r->family->info);
+    return e;
+}
+
+int kymo__collect_replay(struct kymo_visit *visit, const struct kymo_visitor *visitor)
+{
+    while (visit->first != NULL) {
+        int e = show(visitor, visit->first, visit->shown);
+        if (e != 0)
+            return e;
+        visit->shown = visit->first;
+        visit->first = visit->first->next;
+    }
+    return 0;
+}
+
+/* ---- attaching ---- */
+
+static void collector_discard(struct kymo_registry *reg, struct kymo_collector *c)
+{
+    if (c->families != NULL)
+        kymo__heap_free(reg, c->families, c->ops.n_descs * sizeof(struct kymo__family *));
+    kymo__heap_text_free(reg, (char *)(uintptr_t)c->ops.name);
+    kymo__heap_free(reg, c, sizeof(*c));
+}
+
+void kymo__collector_free_all(struct kymo_registry *reg)
+{
+    while (reg->collectors != NULL) {
+        struct kymo_collector *c = reg->collectors;
+        reg->collectors = c->next;
+        if (c->attached && c->ops.detached != NULL)
+            c->ops.detached(c->ctx);
+        collector_discard(reg, c);
+    }
+}
+
+static int ops_read(const struct kymo_collector_ops *from, struct kymo_collector_ops *to)
+{
+    memset(to, 0, sizeof(*to));
+    if (from == NULL || from->size == 0)
+        return KYMO_EINVAL;
+    memcpy(to, from, from->size < sizeof(*to) ? from->size : sizeof(*to));
+    if (to->collect == NULL || (to->n_descs != 0 && (to->descs == NULL || to->kinds == NULL)))
+        return KYMO_EINVAL;
+    return kymo__label_name_valid(to->name) ? 0 : KYMO_ENAME;
+}
+
+static struct kymo_collector *collector_build(struct kymo_registry *reg, const struct kymo_collector_ops *ops,
+                                              void *ctx)
+{
+    struct kymo_collector *c = kymo__heap_alloc(reg, sizeof(*c));
+    if (c == NULL)
+        return NULL;
+    c->reg = reg;
+    c->ctx = ctx;
+    c->ops = *ops;
+    c->ops.name = kymo__heap_text(reg, ops->name, "");
+    if (ops->n_descs != 0)
+        c->families = kymo__heap_alloc(reg, ops->n_descs * sizeof(struct kymo__family *));
+    if (c->ops.name == NULL || (ops->n_descs != 0 && c->families == NULL)) {
+        collector_discard(reg, c);
+        return NULL;
+    }
+    return c;
+}
+
+static void families_withdraw(struct kymo_collector *c)
+{
+    pthread_mutex_lock(&c->reg->lock);
+    for (size_t i = 0; i < c->ops.n_descs; i++)
+        if (c->families[i] != NULL)
+            c->families[i]->dead = 1;
+    pthread_mutex_unlock(&c->reg->lock);
+}
+
+static int families_register(struct kymo_collector *c)
+{
+    for (size_t i = 0; i < c->ops.n_descs; i++) {
+        int r = kymo__family_register(c->reg, &c->ops.descs[i], c->ops.kinds[i], 1, 1, &c->families[i]);
+        if (r != 0)
+            return r;
+    }
+    c->ops.descs = NULL; /* the caller's memory */
+    c->ops.kinds = NULL;
+    return 0;
+}
+
+/* In the order of attaching; under the collect lock, which keeps scrapes out. */
+static int collector_link(struct kymo_registry *reg, struct kymo_collector *c)
+{
+    struct kymo_collector **link = &reg->collectors;
+    for (; *link != NULL; link = &(*link)->next)
+        if ((*link)->attached && strcmp((*link)->ops.name, c->ops.name) == 0)
+            return KYMO_EEXIST;
+    c->attached = 1;
+    kymo__store_release(link, c); /* with walks, which read the list without the lock */
+    return 0;
+}
+
+int kymo_collector_attach(struct kymo_registry *reg, const struct kymo_collector_ops *ops, void *ctx,
+                          struct kymo_collector **collector)
+{
+    struct kymo_collector_ops o;
+    if (collector != NULL)
+        *collector = NULL;
+    int r = reg == NULL ? KYMO_EINVAL : ops_read(ops, &o);
+    if (r == 0 && kymo__collecting)
+        r = KYMO_EBUSY;
+    if (r != 0)
+        return r;
+    kymo__enter();
+    struct kymo_collector *c = collector_build(reg, &o, ctx);
+    if (c == NULL)
+        return KYMO_ENOMEM;
+    r = families_register(c);
+    pthread_mutex_lock(&reg->collect_lock);
+    if (r == 0)
+        r = collector_link(reg, c);
+    pthread_mutex_unlock(&reg->collect_lock);
+    if (r != 0) {
+        families_withdraw(c);
+        collector_discard(reg, c);
+        return r;
+    }
+    if (collector != NULL)
+        *collector = c;
+    return 0;
+}
+
+int kymo_collector_detach(struct kymo_collector *c)
+{
+    if (c == NULL)
+        return KYMO_EINVAL;
+    if (kymo__collecting)
+        return KYMO_EBUSY;
+    kymo__enter();
+    pthread_mutex_lock(&c->reg->collect_lock);
+    int was = c->attached;
+    c->attached = 0; /* its place in the list stays until the registry's end: a walk may be looking at it */
+    pthread_mutex_unlock(&c->reg->collect_lock);
+    if (!was)
+        return KYMO_ENOENT;
+    families_withdraw(c);
+    if (c->ops.detached != NULL)
+        c->ops.detached(c->ctx);
+    return 0;
+}

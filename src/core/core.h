@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/core.h - what the files of src/core share: the private side of registries, families and handles.
+ *
+ * Read core/segment.h first. Private means this process's: pointers, callbacks, locks. The values are in the segment.
+ *
+ * Locks, in the order in which they may be taken: a registry's collect lock, the process lock (thread.c), a registry's
+ * lock. No recording call takes any.
+ */
+#ifndef KYMO__CORE_H
+#define KYMO__CORE_H
+
+#include <pthread.h>
+
+#include <kymo/kymo.h>
+
+#include "core/segment.h"
+
+#define KYMO__MAX_LABELS 32u
+#define KYMO__MAX_TEXT 60000u
+#define KYMO__MAX_BOUNDS 500u
+#define KYMO__MAX_NAME 255u
+#define KYMO__CELLS 64u /* cells allocated together */
+#define KYMO__LIMBO 8u
+
+/*
+ * What a handle points to. A recorder loads loc, announces itself by its control line's busy word, and loads loc
+ * again: if it is unchanged its slot cannot be given to another series before it is done.
+ */
+struct kymo__cell {
+    uint64_t loc; /* process column << 9 | word, or KYMO__DEAD */
+    struct kymo__family *family;
+    uint32_t series; /* ref, in the family's registry's segment */
+    uint32_t pins;
+};
+
+/* All of kymo_counter_family, kymo_gauge_family and kymo_histogram_family. */
+struct kymo__family {
+    struct kymo_registry *reg;
+    struct kymo__family_record *record;
+    const double *bounds; /* padded with +Inf to an even number */
+    uint32_t n_bounds;
+    uint32_t n_labels;
+    uint32_t names_len; /* of a series' text, all but the values */
+    uint32_t label_len[KYMO__MAX_LABELS];
+    enum kymo__class class;
+    uint32_t n_words;
+    int dead; /* unregistered: kept, since handles point here */
+    struct kymo_desc desc;
+    struct kymo_family info;
+    struct kymo__cell **cells; /* blocks of KYMO__CELLS, by ordinal; replaced by a larger copy as it grows */
+    uint32_t n_cell_blocks;
+    uint32_t n_ordinals;
+    kymo_value_fn read; /* callback families */
+    void *read_ctx;
+    struct kymo__family *next;
+};
+
+struct kymo_collector {
+    struct kymo_registry *reg;
+    struct kymo_collector_ops ops;
+    void *ctx;
+    struct kymo__family **families; /* ops.n_descs of them: names, checked and prefixed */
+    int attached;
+    uint64_t failures;
+    int64_t duration_ns;
+    struct kymo_collector *next;
+};
+
+struct kymo_registry {
+    struct kymo__segment *segment;
+    uint64_t seed;     /* of the hashes of label values */
+    uint32_t home;     /* process column that stands for "a shard of this registry" */
+    uint32_t wanting;  /* threads without a shard asked for one */
+    uint32_t *columns; /* segment column -> process column; replaced by a larger copy as it grows */
+    uint32_t columns_cap;
+    uint32_t n_columns;  /* of which are mapped */
+    uint32_t max_column; /* the highest process column in use, home included */
+    uint32_t max_shards;
+    pthread_mutex_t lock;
+    pthread_mutex_t collect_lock;
+    struct kymo_allocator allocator;
+    struct kymo_clock clock;
+    kymo_log_fn log;
+    void *log_ctx;
+    kymo_event_fn event;
+    void *event_ctx;
+    char *prefix;
+    struct kymo_label *const_labels;
+    size_t n_const_labels;
+    char *const_text; /* constant labels as in a line */
+    size_t const_text_len;
+    size_t collector_bytes;
+    size_t heap_bytes;
+    struct kymo__family *first_family, *last_family; /* own ones, in the order of registration */
+    struct kymo__family *collected;                  /* those of collectors */
+    struct kymo_collector *collectors;
+    uint64_t limbo[KYMO__LIMBO]; /* tables that recorders may still be reading */
+    void *kept;                  /* arrays that were replaced by larger copies, and their successors */
+    struct kymo_registry *next;  /* of the process */
+};
+
+/* ---- memory.c ---- */
+
+/** kymo__heap_alloc() - zeroed private memory from the registry's allocator, or NULL. Registry's lock, or at set-up. */
+void *kymo__heap_alloc(struct kymo_registry *reg, size_t bytes);
+void kymo__heap_free(struct kymo_registry *reg, void *at, size_t bytes);
+/** kymo__heap_text() - a copy of a string with KYMO__TEXT_SLACK more bytes of zeros; its size is strlen + 1 + that. */
+char *kymo__heap_text(struct kymo_registry *reg, const char *a, const char *b);
+void kymo__heap_text_free(struct kymo_registry *reg, char *at);
+/**
+ * kymo__kept_alloc() - zeroed memory that lives until the registry's end
+ * For arrays that recorders read without a lock and that grow by a larger copy: all copies together are less than
+ * twice the last one.
+ */
+void *kymo__kept_alloc(struct kymo_registry *reg, size_t bytes);
+void kymo__kept_free(struct kymo_registry *reg);
+/** kymo__retire_table() - gives a table back as soon as no recorder can be reading it. */
+void kymo__retire_table(struct kymo_registry *reg, uint64_t table);
+/** kymo__reclaim() - tries to free what was retired. */
+void kymo__reclaim(struct kymo_registry *reg);
+
+/** kymo__log() - one sentence to the host; printf-like. */
+void kymo__log(const struct kymo_registry *reg, enum kymo_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- thread.c ---- */
+
+/** kymo__enter() - what every call that may allocate does first: settles a fresh child of fork(). Cheap. */
+void kymo__enter(void);
+int kymo__process_add(struct kymo_registry *reg);
+void kymo__process_remove(struct kymo_registry *reg);
+/** kymo__provide() - gives shards and chunks to all threads that left a mark. Takes the process lock. */
+void kymo__provide(struct kymo_registry *reg);
+/** kymo__ensure_self() - gives the calling thread a shard, and words in a process column (or in none: UINT32_MAX). */
+int kymo__ensure_self(struct kymo_registry *reg, uint32_t segment_column);
+/** kymo__columns_publish() - gives new segment columns their process columns. Under the registry's lock. */
+int kymo__columns_publish(struct kymo_registry *reg);
+/** kymo__reap() - takes back the seats of threads that died without a word. Takes the process lock. */
+void kymo__reap(void);
+/** kymo__settle_child() - settles a fresh child of fork() with its values kept or zeroed. */
+void kymo__settle_child(int zero);
+
+/* ---- desc.c ---- */
+
+int kymo__name_valid(const char *name);
+int kymo__label_name_valid(const char *name);
+/** kymo__desc_read() - copies a caller's descriptor of any known size into ours; KYMO_EINVAL if its size is unset. */
+int kymo__desc_read(const struct kymo_desc *from, struct kymo_desc *to);
+/** kymo__desc_check() - everything about a descriptor that does not depend on what else is registered. */
+int kymo__desc_check(const struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind);
+/** kymo__names_clash() - whether two families would write lines of the same name. */
+int kymo__names_clash(const char *a, enum kymo_kind a_kind, const char *b, enum kymo_kind b_kind);
+
+/* ---- family.c ---- */
+
+int kymo__family_register(struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind, int labelled,
+                          int collected, struct kymo__family **family);
+void kymo__family_discard(struct kymo_registry *reg, struct kymo__family *f);
+
+/* ---- series.c ---- */
+
+/** kymo__series_find() - the series with these label values, or NULL; lock-free, by who is busy or in flight. */
+struct kymo__series *kymo__series_find(const struct kymo__family *f, const char *const *values);
+/**
+ * kymo__series_get() - finds or creates; NULL and *error after a failure
+ * KYMO_EINVAL (number of values, or one is NULL), KYMO_EUTF8, KYMO_ELABEL (too long), KYMO_ENOENT (unregistered),
+ * KYMO_ENOMEM, KYMO_EFULL, KYMO_ELIMIT.
+ */
+struct kymo__series *kymo__series_get(struct kymo__family *f, const char *const *values, size_t n, int *error);
+/** kymo__cell_of() - the cell of a series of this process, which exists once the series does. */
+struct kymo__cell *kymo__cell_of(const struct kymo__family *f, const struct kymo__series *series);
+/** kymo__point_of() - a point that names the series, without a value yet. */
+struct kymo_point kymo__point_of(const struct kymo__family *f, const struct kymo__series *series);
+/** kymo__family_end() - ends all series of a family: handles die, last values are announced, slots go back. */
+void kymo__family_end(struct kymo__family *f);
+
+/* ---- read.c ---- */
+
+/** struct kymo__sum - a value put together from all shards */
+struct kymo__sum {
+    uint64_t whole;
+    double fraction;
+};
+
+/* The chunks of the column that was read last, so that the next series of it need not look for them. */
+struct kymo__view {
+    uint32_t column; /* index + 1, or 0 */
+    uint32_t n[2];   /* chunks by lane */
+    uint32_t cap;
+    struct kymo__pair *pairs;
+    uint64_t **words;        /* cap */
+    struct kymo__ctl **ctls; /* cap */
+    uint64_t **fractions;    /* cap */
+};
+
+void kymo__view_point(struct kymo__view *v, struct kymo__segment *s, uint32_t column);
+/** kymo__read_series() - the complete value of a series, through a view; @buckets: n_bounds + 1 counts of scratch. */
+void kymo__read_series(struct kymo__view *v, const struct kymo__family *f, uint64_t loc, uint64_t *buckets,
+                       struct kymo_point *point);
+/** kymo__sum_shards() - what all shards hold of a number, without the shared store. Lock-free. */
+void kymo__sum_shards(struct kymo__segment *s, uint64_t loc, struct kymo__sum *sum);
+/** kymo__read_one() - the same without a view: walks the column's chunks. Lock-free. */
+void kymo__read_one(const struct kymo__family *f, uint64_t loc, uint64_t *buckets, struct kymo_point *point);
+
+/* ---- walk.c ---- */
+
+/** struct kymo__walk - where a visit of a registry's own series has got to; all zero is the beginning */
+struct kymo__walk {
+    struct kymo__family *family; /* being shown */
+    uint32_t series;             /* the next one of it, or 0 */
+    int begun;                   /* its info has been shown */
+    int own_begun, own_done;
+    struct kymo_collector *collector; /* whose points are in remembered, or were last */
+    int collectors_begun;
+    struct kymo_visit *remembered;
+    int done;
+    struct kymo__view view;
+    uint64_t *buckets;
+    size_t view_bytes;
+};
+
+/**
+ * kymo__walk_step() - shows families and points to a visitor until it says stop or all were shown
+ * Own series under the registry's lock, collectors without. KYMO_EAGAIN from the visitor keeps the place: the same
+ * point comes first in the next step.
+ */
+int kymo__walk_step(struct kymo_registry *reg, struct kymo__walk *walk, const struct kymo_visitor *visitor);
+void kymo__walk_end(struct kymo_registry *reg, struct kymo__walk *walk);
+
+/* ---- collect.c ---- */
+
+/** kymo__collect_run() - runs a collector and remembers what it reports; NULL and *error only if memory is short. */
+struct kymo_visit *kymo__collect_run(struct kymo_registry *reg, struct kymo_collector *c, int *error);
+/** kymo__collect_replay() - shows what was remembered; after KYMO_EAGAIN it goes on with the same point. */
+int kymo__collect_replay(struct kymo_visit *visit, const struct kymo_visitor *visitor);
+void kymo__collect_free(struct kymo_registry *reg, struct kymo_visit *visit);
+/** kymo__collector_free_all() - at the registry's end. */
+void kymo__collector_free_all(struct kymo_registry *reg);
+
+/* ---- self.c ---- */
+
+/** kymo__self_attach() - the registry's account of itself, as a collector like any other. */
+int kymo__self_attach(struct kymo_registry *reg);
+
+/* ---- slow.c ---- */
+
+enum kymo__op { KYMO__ADD_WHOLE, KYMO__ADD_FRACTION, KYMO__SET, KYMO__ADD_SHARED, KYMO__OBSERVE };
+
+struct kymo__record {
+    enum kymo__op op;
+    uint64_t n;
+    double v;
+};
+
+/** kymo__record_slow() - records through the shared store, and leaves a mark for what the thread lacks. */
+void kymo__record_slow(const struct kymo__cell *cell, struct kymo__record what);
+/** kymo__record_slow_labels() - the same for a series found by its labels. */
+void kymo__record_slow_labels(struct kymo__family *f, const char *const *values, size_t n, struct kymo__record what);
+void kymo__refuse(struct kymo__family *f, enum kymo__refusal why);
+/** kymo__refusal_of() - the reason under which an error of kymo__series_get() is counted. */
+enum kymo__refusal kymo__refusal_of(int error);
+/**
+ * kymo__in_flight_enter() - counts the caller as one who may look at handles, tables and slots
+ * Returns what kymo__in_flight_leave() takes. Signal-safe; costs two locked instructions.
+ */
+int64_t *kymo__in_flight_enter(struct kymo__segment *s);
+void kymo__in_flight_leave(int64_t *counter);
+
+extern const char *const kymo__refusal_names[KYMO__REFUSALS];
+
+/* ---- thread.c, for recording ---- */
+
+/* Where a thread records in one process column. */
+struct kymo__entry {
+    uint64_t *words;       /* its own whole words, or NULL */
+    uint64_t *fractions;   /* its own doubles, or NULL */
+    struct kymo__ctl *ctl; /* stored last: the entry may be used once it is not NULL */
+    struct kymo__pair *pairs;
+};
+
+struct kymo__seat;
+
+/* A thread's control, in pages that read as zero in a child of fork(): n == 0 sends every recording the slow way. */
+struct kymo__thread {
+    uint32_t n;     /* entries that may be looked at */
+    uint32_t wants; /* a mark was left below */
+    struct kymo__entry *dir;
+    uint8_t *marks;       /* n of them: 1 whole, 2 fractions wanted */
+    uint32_t want_column; /* process column + 1 beyond n that was wanted last */
+    uint32_t unused;
+    struct kymo__seat *seat;
+    uint64_t unused2[3];
+};
+_Static_assert(sizeof(struct kymo__thread) == 64 || sizeof(void *) != 8, "one cache line a thread");
+
+/* The build chooses the TLS model (-ftls-model): one initial-exec pointer costs what a global would. */
+extern _Thread_local struct kymo__thread *kymo__self __attribute__((visibility("hidden")));
+/* This thread is inside a collector or a callback that a scrape called. */
+extern _Thread_local int kymo__collecting __attribute__((visibility("hidden")));
+/* The control of a thread that has none. */
+extern struct kymo__thread kymo__nobody __attribute__((visibility("hidden")));
+
+/** kymo__want() - leaves a mark: this thread, without words of its own, recorded in this column. Signal-safe. */
+void kymo__want(struct kymo_registry *reg, uint32_t process_column, uint32_t segment_column, uint8_t what);
+
+#endif

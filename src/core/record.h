@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/record.h - how a recording begins and ends in memory of its own; inlined into every recording call.
+ *
+ * kymo__begin() finds the thread's entry for a handle and marks the thread busy; kymo__end() takes the mark back. In
+ * between nobody else writes the thread's words, a handler that interrupts finds the mark and goes the slow way, and
+ * whoever wants to give the slot to another series waits.
+ */
+#ifndef KYMO__RECORD_H
+#define KYMO__RECORD_H
+
+#include "core/core.h"
+
+#define kymo__likely(x) __builtin_expect(!!(x), 1)
+#define kymo__unlikely(x) __builtin_expect(!!(x), 0)
+
+/* The thread's entry for a process column, or NULL: no control, or a fresh child of fork(). */
+static inline struct kymo__entry *kymo__entry_of(uint64_t process_column)
+{
+    struct kymo__thread *t = kymo__self;
+    /* n before dir: a directory at least as large as the n that was seen. With control_publish(). */
+    if (kymo__unlikely(process_column >= kymo__load_acquire(&t->n)))
+        return NULL;
+    return kymo__load_acquire(&t->dir) + process_column;
+}
+
+/* Marks the owner of a control line busy; 0 if it is already, since then we are a handler on top of its update. */
+static inline int kymo__set_busy(struct kymo__ctl *ctl, uint64_t *busy)
+{
+    *busy = kymo__load_relaxed(&ctl->busy); /* only this thread, and handlers that ended, write it */
+    if (kymo__unlikely(*busy & 1))
+        return 0;
+    kymo__store_relaxed(&ctl->busy, *busy + 1);
+    kymo__fence_signal(); /* before the handle is looked at again; the reclaimer's membarrier is the other half */
+    return 1;
+}
+
+static inline void kymo__end(struct kymo__ctl *ctl, uint64_t busy)
+{
+    kymo__store_release(&ctl->busy, busy + 2); /* with moved_on() and kymo__shard_settle() */
+}
+
+/* The entry to record into, busy marked, or NULL: go the slow way. *loc says which word. */
+static inline struct kymo__entry *kymo__begin(const struct kymo__cell *cell, uint64_t *loc, uint64_t *busy)
+{
+    *loc = kymo__load_relaxed(&cell->loc); /* a hint: it is what the second look compares with */
+    struct kymo__entry *entry = kymo__entry_of(*loc >> KYMO__WORD_BITS);
+    if (kymo__unlikely(entry == NULL))
+        return NULL;
+    struct kymo__ctl *ctl = kymo__load_acquire(&entry->ctl); /* with entry_add_chunk(): the words are there */
+    if (kymo__unlikely(ctl == NULL) || !kymo__set_busy(ctl, busy))
+        return NULL;
+    if (kymo__likely(kymo__load_relaxed(&cell->loc) == *loc)) /* relaxed: ordered by the two halves of the fence */
+        return entry;
+    kymo__end(ctl, *busy);
+    return NULL;
+}
+
+static inline void kymo__add_word(uint64_t *word, uint64_t n)
+{
+    kymo__store_relaxed(word, kymo__load_relaxed(word) + n); /* single writer; readers want the value, no order */
+}
+
+static inline void kymo__add_fraction(uint64_t *word, double v)
+{
+    kymo__store_relaxed(word, kymo__bits(kymo__double(kymo__load_relaxed(word)) + v));
+}
+
+/* How many bounds v lies above: its bucket. NaN lies above none. bounds are padded with +Inf to an even number. */
+static inline uint32_t kymo__bucket(const double *bounds, uint32_t n, double v)
+{
+    if (kymo__likely(n <= 32)) {
+        uint64_t above[2] = {0, 0};
+        for (uint32_t i = 0; i < n; i += 2) {
+            above[0] += v > bounds[i];
+            above[1] += v > bounds[i + 1];
+        }
+        return (uint32_t)(above[0] + above[1]);
+    }
+    uint32_t base = 0;
+    for (uint32_t left = n; left > 1;) { /* branch-free halving */
+        uint32_t half = left / 2;
+        base = v > bounds[base + half - 1] ? base + half : base;
+        left -= half;
+    }
+    return base + (v > bounds[base]);
+}
+
+/*
+ * One observation, whole: the redo record says where it will end, the sequence is odd while it is on its way. See
+ * docs/protocols.md, "A histogram's update".
+ */
+static inline void kymo__observe_words(struct kymo__ctl *ctl, uint64_t *slot, uint32_t n_bounds, uint32_t bucket,
+                                       double add, uint64_t n)
+{
+    uint64_t seq = kymo__load_relaxed(&slot[0]); /* single writer */
+    uint64_t sum = kymo__bits(kymo__double(kymo__load_relaxed(&slot[1])) + add);
+    uint64_t *word = bucket < n_bounds ? &slot[2 + bucket] : NULL;
+    uint64_t value = word != NULL ? kymo__load_relaxed(word) + n : 0;
+    kymo__store_relaxed(&ctl->redo_slot, (int64_t)((char *)slot - (char *)ctl));
+    kymo__store_relaxed(&ctl->redo_seq, seq + 2 * n);
+    kymo__store_relaxed(&ctl->redo_sum, sum);
+    kymo__store_relaxed(&ctl->redo_bucket, value);
+    kymo__store_relaxed(&ctl->redo_index, word != NULL ? bucket : UINT32_MAX);
+    kymo__store_release(&slot[0], seq + 1); /* with read_slot(): who sees it odd sees the redo record */
+    kymo__fence_release();                  /* who sees a word below sees it odd, or later */
+    kymo__store_relaxed(&slot[1], sum);
+    if (word != NULL)
+        kymo__store_relaxed(word, value);
+    kymo__store_release(&slot[0], seq + 2 * n); /* who sees it even sees the words above */
+}
+
+#endif

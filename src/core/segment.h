@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/segment.h - a segment: all that a registry's series consist of, in one range of addresses, without pointers.
+ *
+ * What lies in a segment refers to what else lies in it by offset ("ref", in units of 8 bytes; 0 is nothing), so that
+ * the same bytes mean the same in every process that maps them. Glossary, in the order of size:
+ *
+ *   segment   header, then whatever was allocated, in order; only tables and slots are ever used again
+ *   family    one metric name; its series hang in a list and stand in a hash table
+ *   series    one label set: its text, when it began, its slot
+ *   slot      the words of one series: 1 for counters and gauges, 2 + bounds for a histogram
+ *   column    512 words: the slots that lie side by side. For each column there are
+ *   pairs       the shared store: one {n, sum} pair per word, for any writer, with atomic instructions; and
+ *   chunk       per shard at most one of whole words and one of fractions, 4 KiB each, one writer only
+ *   shard     all chunks that one thread at a time writes, and its control line
+ *
+ * Publication: a thing is filled completely, then one word that makes it reachable is stored with release; readers
+ * load that word with acquire. A creator that dies between two stores leaves unreachable bytes, never a broken list.
+ * Creation is under the registry's lock; reading needs none.
+ */
+#ifndef KYMO__SEGMENT_H
+#define KYMO__SEGMENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/atomic.h"
+#include "base/os.h"
+
+#define KYMO__SEGMENT_MAGIC 0x31306f6d796b0a0du /* "\r\nkymo01", which a text-mode copy would spoil */
+#define KYMO__SEGMENT_VERSION 1u
+#define KYMO__WORDS 512u /* words of a column; a chunk of them is one page */
+#define KYMO__WORD_BITS 9u
+#define KYMO__COLUMN_BLOCK 128u /* column records allocated together */
+#define KYMO__COLUMN_ROOTS 512u
+#define KYMO__MAX_COLUMNS (KYMO__COLUMN_BLOCK * KYMO__COLUMN_ROOTS)
+#define KYMO__SMALL_RUN 65536u /* small objects are cut from runs of this size */
+#define KYMO__TABLE_CLASSES 32u
+#define KYMO__TEXT_SLACK 32u  /* readable bytes after a text, so that it can be copied in blocks */
+#define KYMO__SERIES_SLACK 8u /* the same within a series' record, for comparing without the registry's lock */
+
+/* Which words a column holds: they differ in who writes them and how many belong together. */
+enum kymo__class {
+    KYMO__SINGLE = 0,     /* counters and up/down gauges: one word each, sharded  */
+    KYMO__HISTOGRAMS = 1, /* several words each, sharded                          */
+    KYMO__SHARED = 2,     /* set gauges: only the shared store is ever written    */
+    KYMO__CLASSES = 3,
+};
+
+/* Why a recording was refused; the order is that of kymo__refusal_names. */
+enum kymo__refusal {
+    KYMO__NAN,
+    KYMO__NEGATIVE,
+    KYMO__INFINITE,
+    KYMO__OVERFLOW,
+    KYMO__BAD_LABELS,
+    KYMO__BAD_UTF8,
+    KYMO__TOO_LONG,
+    KYMO__NO_MEMORY,
+    KYMO__UNREGISTERED,
+    KYMO__CONTENDED,
+    KYMO__REFUSALS,
+};
+
+/*
+ * The control line of a shard: written by its one writer, read by whoever reads its histograms, adopts the shard or
+ * reclaims memory. busy is odd while the writer is inside an update. The redo record says in absolute values what the
+ * histogram at redo_slot will look like when the update that made its sequence odd is complete.
+ */
+struct kymo__ctl {
+    _Alignas(64) uint64_t busy;
+    int64_t redo_slot; /* bytes from this line to the histogram's words */
+    uint64_t redo_seq;
+    uint64_t redo_sum; /* bits of a double */
+    uint64_t redo_bucket;
+    uint32_t redo_index; /* which bucket; UINT32_MAX: the one above all bounds, which has no word */
+    uint32_t unused;
+};
+_Static_assert(sizeof(struct kymo__ctl) == 64, "a control line is one cache line: its writer is alone on it");
+
+enum kymo__shard_state { KYMO__SHARD_FREE = 0, KYMO__SHARD_OWNED = 1 };
+
+struct kymo__shard {
+    struct kymo__ctl ctl;
+    uint32_t state; /* enum kymo__shard_state */
+    uint32_t next;  /* ref of the next shard of the segment */
+    uint32_t first_chunk;
+    uint32_t id;
+    uint32_t unused[12];
+};
+_Static_assert(sizeof(struct kymo__shard) == 128, "shards are multiples of a cache line");
+
+enum kymo__lane { KYMO__WHOLE = 0, KYMO__FRACTION = 1 };
+
+struct kymo__chunk {
+    uint32_t next_in_column;
+    uint32_t next_in_shard;
+    uint32_t data; /* ref of 512 words, page-aligned */
+    uint32_t shard;
+    uint32_t column;
+    uint32_t lane; /* enum kymo__lane */
+};
+
+struct kymo__column {
+    uint32_t pairs;          /* ref of 512 pairs */
+    uint32_t first_chunk[2]; /* by lane; in the order of creation, which fixes the order of additions */
+    uint32_t used;           /* words given out, from 0 up */
+    uint32_t class;          /* enum kymo__class */
+    uint32_t wanted;         /* marks of threads without a shard: 1 whole, 2 fractions */
+    uint32_t unused[2];
+};
+
+struct kymo__series {
+    uint64_t loc; /* column << 9 | word; with KYMO__DEAD_BIT once it has ended */
+    int64_t start_ns;
+    uint32_t next;    /* ref of the next series of the family */
+    uint32_t ordinal; /* index in the family: finds the cell of a process */
+    uint32_t generation;
+    uint32_t text_len : 24;
+    uint32_t flags : 8;
+    char text[]; /* label pairs, escaped; at least 8 more bytes of zeros */
+};
+_Static_assert(sizeof(struct kymo__series) == 32, "there is one for each series: keep it small");
+#define KYMO__SERIES_ESCAPED 1u /* some value differs from its text */
+#define KYMO__DEAD UINT64_MAX
+#define KYMO__DEAD_BIT ((uint64_t)1 << 63) /* in a loc: nothing may be recorded there any more */
+
+struct kymo__family_record {
+    uint32_t next;
+    uint32_t kind;
+    uint32_t first_series;
+    uint32_t last_series; /* a hint: the true last is found from here */
+    uint32_t n_series;
+    uint32_t migrated;  /* entries of old_table that were copied */
+    uint64_t table;     /* ref << 8 | log2 of its entries, or 0 */
+    uint64_t old_table; /* the same while its entries move, or 0 */
+    uint64_t refused[KYMO__REFUSALS];
+};
+
+struct kymo__segment {
+    uint64_t magic;
+    uint32_t version;
+    uint16_t word_bytes;
+    uint16_t byte_order; /* 0x0102 as written by its creator */
+    uint64_t reserved_bytes;
+    uint64_t used_bytes;          /* everything below was given out */
+    uint64_t committed_bytes;     /* everything below may be touched */
+    uint32_t small_at, small_end; /* refs: what is left of the current run of small objects */
+    uint32_t first_shard, n_shards;
+    uint32_t first_family, n_series;
+    uint32_t n_columns;
+    uint32_t open_column[KYMO__CLASSES]; /* index + 1 of the column that still has room */
+    uint32_t free_tables[KYMO__TABLE_CLASSES];
+    uint32_t free_slots[KYMO__CLASSES]; /* records of ended series whose slot is free */
+    uint32_t column_roots[KYMO__COLUMN_ROOTS];
+    /* Recorders without a shard of their own, counted in the epoch they began in; each on a line of its own. */
+    _Alignas(64) uint64_t epoch;
+    _Alignas(64) int64_t in_flight[2][8];
+};
+
+static inline void *kymo__at(const struct kymo__segment *s, uint32_t ref)
+{
+    return (char *)(uintptr_t)s + (size_t)ref * 8;
+}
+
+static inline uint32_t kymo__ref(const struct kymo__segment *s, const void *at)
+{
+    return (uint32_t)((size_t)((const char *)at - (const char *)s) / 8);
+}
+
+static inline struct kymo__column *kymo__column_at(const struct kymo__segment *s, uint32_t index)
+{
+    uint32_t root = kymo__load_acquire(&s->column_roots[index / KYMO__COLUMN_BLOCK]); /* with kymo__column_new() */
+    return (struct kymo__column *)kymo__at(s, root) + index % KYMO__COLUMN_BLOCK;
+}
+
+static inline struct kymo__pair *kymo__pairs_at(const struct kymo__segment *s, uint64_t loc)
+{
+    struct kymo__column *column = kymo__column_at(s, (uint32_t)(loc >> KYMO__WORD_BITS));
+    return (struct kymo__pair *)kymo__at(s, column->pairs) + (loc & (KYMO__WORDS - 1));
+}
+
+/** kymo__segment_new() - an empty segment of at most @bytes, or NULL (KYMO_ENOMEM is meant). */
+struct kymo__segment *kymo__segment_new(size_t bytes);
+void kymo__segment_free(struct kymo__segment *s);
+
+/**
+ * kymo__segment_alloc() - @bytes of zeroed segment memory, aligned to 8; 0 and *@error set if there is none
+ * Under the registry's lock, like all that follows.
+ */
+uint32_t kymo__segment_alloc(struct kymo__segment *s, size_t bytes, int *error);
+
+/** kymo__segment_pages() - the same in whole pages, page-aligned. */
+uint32_t kymo__segment_pages(struct kymo__segment *s, size_t bytes, int *error);
+
+/** kymo__column_new() - a column of a class; returns its index + 1, or 0. */
+uint32_t kymo__column_new(struct kymo__segment *s, enum kymo__class class, int *error);
+
+/** kymo__slot_new() - @n words side by side in a column of a class: a loc, or KYMO__DEAD. */
+uint64_t kymo__slot_new(struct kymo__segment *s, enum kymo__class class, uint32_t n, int *error);
+
+/** kymo__shard_new() - a shard, owned; its ref, or 0. */
+uint32_t kymo__shard_new(struct kymo__segment *s, int *error);
+
+/** kymo__chunk_new() - gives a shard memory for one lane of a column; the chunk, or NULL. */
+struct kymo__chunk *kymo__chunk_new(struct kymo__segment *s, uint32_t shard, uint32_t column, enum kymo__lane lane,
+                                    int *error);
+
+/** kymo__shard_settle() - finishes what a dead owner left half done; repeatable, may itself be interrupted for good. */
+void kymo__shard_settle(struct kymo__shard *shard);
+
+/**
+ * kymo__grace() - 1 once every recording that was under way when it was called has ended, else 0
+ * Gives up after a bounded number of looks, or where there is no membarrier.
+ */
+int kymo__grace(struct kymo__segment *s);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/slow.c - recordings that cannot go to memory of the thread's own: the shared store, and what is refused.
+ *
+ * Taken by a thread that has no shard or no chunk yet, by a child of fork() before its first call that may allocate,
+ * and by a signal handler that interrupted an update. Every write here is one atomic instruction or a compare-exchange
+ * loop, so that any of these may meet any other. Before a recorder looks at a handle it counts itself as in flight;
+ * whoever wants to reuse the slot waits for that count (kymo__grace()).
+ */
+#include "core/core.h"
+#include "core/record.h"
+#include "core/series.h"
+
+#include <math.h>
+
+const char *const kymo__refusal_names[KYMO__REFUSALS] = {
+    [KYMO__NAN] = "nan",
+    [KYMO__NEGATIVE] = "negative",
+    [KYMO__INFINITE] = "infinite",
+    [KYMO__OVERFLOW] = "overflow",
+    [KYMO__BAD_LABELS] = "labels",
+    [KYMO__BAD_UTF8] = "utf8",
+    [KYMO__TOO_LONG] = "too_long",
+    [KYMO__NO_MEMORY] = "memory",
+    [KYMO__UNREGISTERED] = "unregistered",
+    [KYMO__CONTENDED] = "contended",
+};
+
+void kymo__refuse(struct kymo__family *f, enum kymo__refusal why)
+{
+    kymo__add_relaxed(&f->record->refused[why], 1); /* a count, read on its own */
+}
+
+enum kymo__refusal kymo__refusal_of(int error)
+{
+    switch (error) {
+    case KYMO_EINVAL:
+        return KYMO__BAD_LABELS;
+    case KYMO_EUTF8:
+        return KYMO__BAD_UTF8;
+    case KYMO_ELABEL:
+        return KYMO__TOO_LONG;
+    case KYMO_ENOENT:
+        return KYMO__UNREGISTERED;
+    default:
+        return KYMO__NO_MEMORY;
+    }
+}
+
+int64_t *kymo__in_flight_enter(struct kymo__segment *s)
+{
+    int64_t *counter = &s->in_flight[kymo__load_relaxed(&s->epoch) & 1][0];
+    kymo__add_full(counter, 1); /* full: the handle is looked at after; with drained() in segment.c */
+    return counter;
+}
+
+void kymo__in_flight_leave(int64_t *counter)
+{
+    kymo__add_full(counter, -1);
+}
+
+/* An up/down gauge is set by its base: what the shards hold now is taken off. */
+static void set_base(const struct kymo__family *f, uint64_t loc, struct kymo__pair *pair, double v)
+{
+    struct kymo__sum shards;
+    int whole = fabs(v) <= 9007199254740992.0 && (double)(int64_t)v == v;
+    kymo__sum_shards(f->reg->segment, loc, &shards);
+    kymo__store_relaxed(&pair->n, (whole ? (uint64_t)(int64_t)v : 0) - shards.whole);
+    kymo__store_relaxed(&pair->sum, kymo__bits((whole ? 0.0 : v) - shards.fraction));
+}
+
+static int record_shared(const struct kymo__family *f, uint64_t loc, struct kymo__record what)
+{
+    struct kymo__pair *pair = kymo__pairs_at(f->reg->segment, loc);
+    switch (what.op) {
+    case KYMO__ADD_WHOLE:
+        kymo__add_relaxed(&pair->n, what.n);
+        return 0;
+    case KYMO__ADD_FRACTION:
+    case KYMO__ADD_SHARED:
+        kymo__add_double_relaxed(&pair->sum, what.v);
+        return 0;
+    case KYMO__SET:
+        if (f->class == KYMO__SHARED)
+            kymo__store_relaxed(&pair->sum, kymo__bits(what.v));
+        else
+            set_base(f, loc, pair, what.v);
+        return 0;
+    case KYMO__OBSERVE:
+        pair += kymo__bucket(f->bounds, f->n_bounds, what.v);
+        return kymo__pair_add(pair, what.n, isinf(what.v) ? 0.0 : what.v * (double)what.n);
+    }
+    return 0;
+}
+
+static uint8_t words_of(enum kymo__op op)
+{
+    return op == KYMO__ADD_FRACTION ? 3 : 1;
+}
+
+/* In flight: records into the series' pairs, if it still lives, and marks what the thread lacks. */
+static void record_series(struct kymo__family *f, const struct kymo__series *series, struct kymo__record what)
+{
+    uint64_t loc = kymo__load_relaxed(&series->loc); /* relaxed: after the full order of kymo__in_flight_enter() */
+    if (loc & KYMO__DEAD_BIT) {
+        kymo__refuse(f, KYMO__UNREGISTERED);
+        return;
+    }
+    if (record_shared(f, loc, what) != 0)
+        kymo__refuse(f, KYMO__CONTENDED);
+    uint32_t column = (uint32_t)(loc >> KYMO__WORD_BITS);
+    uint32_t at = kymo__load_acquire(&f->reg->columns)[column]; /* with kymo__columns_publish() */
+    const struct kymo__entry *entry = kymo__entry_of(at);
+    if (entry == NULL || kymo__load_relaxed(&entry->ctl) == NULL ||
+        (what.op == KYMO__ADD_FRACTION && kymo__load_relaxed(&entry->fractions) == NULL))
+        kymo__want(f->reg, at, column, words_of(what.op));
+}
+
+void kymo__record_slow(const struct kymo__cell *cell, struct kymo__record what)
+{
+    struct kymo__family *f = cell->family;
+    struct kymo__segment *s = f->reg->segment;
+    int64_t *counter = kymo__in_flight_enter(s);
+    record_series(f, kymo__at(s, cell->series), what);
+    kymo__in_flight_leave(counter);
+}
+
+void kymo__record_slow_labels(struct kymo__family *f, const char *const *values, size_t n, struct kymo__record what)
+{
+    int error;
+    struct kymo__segment *s = f->reg->segment;
+    int64_t *counter = kymo__in_flight_enter(s);
+    struct kymo__series *series = n == f->n_labels && values != NULL ? kymo__series_find(f, values) : NULL;
+    if (series == NULL) {
+        /* Creating takes the lock, under which somebody may wait for us: leave, create, and come back. */
+        kymo__in_flight_leave(counter);
+        series = kymo__series_get(f, values, n, &error);
+        if (series == NULL) {
+            kymo__refuse(f, kymo__refusal_of(error));
+            return;
+        }
+        counter = kymo__in_flight_enter(s);
+    }
+    record_series(f, series, what);
+    kymo__in_flight_leave(counter);
+}
