@@ -108,6 +108,7 @@ static inline int kymo__pair_add(struct kymo__pair *p, uint64_t n, double v)
         uint64_t old = kymo__load_relaxed(&p->n) & ~KYMO__PAIR_LOCKED;
         if (!kymo__cas_full(&p->n, &old, old | KYMO__PAIR_LOCKED))
             continue;
+        kymo__fence_release(); /* the lock is seen before the sum changes */
         kymo__store_relaxed(&p->sum, kymo__bits(kymo__double(kymo__load_relaxed(&p->sum)) + v));
         kymo__store_release(&p->n, old + n); /* with kymo__pair_read() */
         return 0;
@@ -116,18 +117,22 @@ static inline int kymo__pair_add(struct kymo__pair *p, uint64_t n, double v)
 }
 #endif
 
-/* Reads a pair that belongs together. Lock-free: it repeats only if another update went through meanwhile. */
+/*
+ * Reads a pair that belongs together. Lock-free: it repeats only if another update went through meanwhile. With the
+ * lock bit it gives up waiting for a holder that was jumped out of, and takes the pair as it lies.
+ */
 static inline void kymo__pair_read(struct kymo__pair *p, uint64_t *n, double *sum)
 {
-    for (;;) {
+    for (int looks = 0;; looks++) {
         uint64_t before = kymo__load_acquire(&p->n); /* with kymo__pair_add() */
         uint64_t bits = kymo__load_relaxed(&p->sum);
         kymo__fence_acquire(); /* sum is read before n is read again */
-        if (kymo__load_relaxed(&p->n) == before
+        int whole = kymo__load_relaxed(&p->n) == before;
 #if !KYMO__PAIR_CAS
-            && !(before & KYMO__PAIR_LOCKED)
+        whole = (whole && !(before & KYMO__PAIR_LOCKED)) || looks > 1000000;
+        before &= ~KYMO__PAIR_LOCKED;
 #endif
-        ) {
+        if (whole) {
             *n = before;
             *sum = kymo__double(bits);
             return;

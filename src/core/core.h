@@ -170,7 +170,8 @@ struct kymo__series *kymo__series_find(const struct kymo__family *f, const char 
 struct kymo__series *kymo__series_get(struct kymo__family *f, const char *const *values, size_t n, int *error);
 /** kymo__cell_of() - the cell of a series of this process, which exists once the series does. */
 struct kymo__cell *kymo__cell_of(const struct kymo__family *f, const struct kymo__series *series);
-/** kymo__point_of() - a point that names the series, without a value yet. */
+/** kymo__point_of() - a point that names the series, without a value yet; kymo__point_name() makes one name another. */
+void kymo__point_name(struct kymo_point *point, const struct kymo__family *f, const struct kymo__series *series);
 struct kymo_point kymo__point_of(const struct kymo__family *f, const struct kymo__series *series);
 /** kymo__family_end() - ends all series of a family: handles die, last values are announced, slots go back. */
 void kymo__family_end(struct kymo__family *f);

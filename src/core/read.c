@@ -157,16 +157,21 @@ static void begin_pairs(struct kymo__pair *pairs, uint32_t n, struct state *tota
 
 /* ---- points ---- */
 
+void kymo__point_name(struct kymo_point *point, const struct kymo__family *f, const struct kymo__series *series)
+{
+    point->id = kymo__ref(f->reg->segment, series);
+    point->generation = series->generation;
+    point->start_ns = series->start_ns;
+    point->labels = series->text;
+    point->labels_len = series->text_len;
+}
+
 struct kymo_point kymo__point_of(const struct kymo__family *f, const struct kymo__series *series)
 {
     struct kymo_point point;
     memset(&point, 0, sizeof(point));
     point.size = sizeof(point);
-    point.id = kymo__ref(f->reg->segment, series);
-    point.generation = series->generation;
-    point.start_ns = series->start_ns;
-    point.labels = series->text;
-    point.labels_len = series->text_len;
+    kymo__point_name(&point, f, series);
     return point;
 }
 

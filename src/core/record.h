@@ -97,6 +97,7 @@ static inline void kymo__observe_words(struct kymo__ctl *ctl, uint64_t *slot, ui
     uint64_t sum = kymo__bits(kymo__double(kymo__load_relaxed(&slot[1])) + add);
     uint64_t *word = bucket < n_bounds ? &slot[2 + bucket] : NULL;
     uint64_t value = word != NULL ? kymo__load_relaxed(word) + n : 0;
+    kymo__fence_release(); /* who sees the record below sees the last update's even sequence, or later */
     kymo__store_relaxed(&ctl->redo_slot, (int64_t)((char *)slot - (char *)ctl));
     kymo__store_relaxed(&ctl->redo_seq, seq + 2 * n);
     kymo__store_relaxed(&ctl->redo_sum, sum);

@@ -49,12 +49,14 @@ static int commit_up_to(struct kymo__segment *s, uint64_t end)
         return 0;
     if (end > s->reserved_bytes)
         return KYMO_EFULL;
-    size_t step = s->used_bytes / 8 < COMMIT_MIN ? COMMIT_MIN : (size_t)(s->used_bytes / 8);
+    size_t step = (size_t)(s->used_bytes / 8);
+    if (step < COMMIT_MIN)
+        step = COMMIT_MIN;
     if (step > COMMIT_MAX)
         step = COMMIT_MAX;
+    if (end - s->committed_bytes < step)
+        end = s->committed_bytes + step;
     uint64_t target = round_up((size_t)end, kymo__os_granule());
-    if (target - s->committed_bytes < step)
-        target = s->committed_bytes + step;
     if (target > s->reserved_bytes)
         target = s->reserved_bytes;
     if (kymo__os_commit((char *)s + s->committed_bytes, (size_t)(target - s->committed_bytes)) != 0)

@@ -318,13 +318,13 @@ static void table_move(struct kymo__family *f)
     }
 }
 
-/* Makes sure that one more entry fits, at a load of at most 3/4. */
+/* Makes sure that one more entry fits, at a load of at most 7/8. */
 static int table_grow(struct kymo__family *f)
 {
     struct kymo__family_record *record = f->record;
     uint32_t log2 = (uint32_t)(record->table & 0xff);
     int error = 0;
-    if (record->table != 0 && (uint64_t)(record->n_series + 1) * 4 <= ((uint64_t)3 << log2))
+    if (record->table != 0 && (uint64_t)(record->n_series + 1) * 8 <= ((uint64_t)7 << log2))
         return 0;
     while (record->old_table != 0) /* has happened long ago, unless a table of 16 filled up at once */
         table_move(f);
@@ -422,7 +422,6 @@ static void series_publish(struct kymo__family *f, struct kymo__series *series, 
     cell->family = f;
     cell->series = ref;
     cell->loc = ((uint64_t)f->reg->columns[series->loc >> KYMO__WORD_BITS] << KYMO__WORD_BITS) | word;
-    f->n_ordinals++;
     uint32_t *link = f->record->last_series ? &((struct kymo__series *)kymo__at(s, f->record->last_series))->next
                                             : &f->record->first_series;
     while (*link != 0) /* a creator that died may have left the hint behind */
@@ -430,6 +429,7 @@ static void series_publish(struct kymo__family *f, struct kymo__series *series, 
     kymo__store_release(link, ref);
     f->record->last_series = ref;
     table_put(s, f->record->table, hash, ref);
+    kymo__store_release(&f->n_ordinals, f->n_ordinals + 1); /* with kymo__series_get() */
     f->record->n_series++;
     s->n_series++;
 }
@@ -482,11 +482,13 @@ struct kymo__series *kymo__series_get(struct kymo__family *f, const char *const 
     if (n != f->n_labels || (n != 0 && values == NULL) || !key_read(f, values, &key))
         return NULL;
     kymo__enter();
+    uint32_t seen = kymo__load_acquire(&f->n_ordinals); /* with series_publish() */
     struct kymo__series *series = find_in_flight(f, values, &key);
     if (series != NULL || (*error = values_check(f, values, &text_len)) != 0)
         return series;
     pthread_mutex_lock(&reg->lock);
-    series = find(f, values, &key);
+    if (f->n_ordinals != seen) /* somebody else created one meanwhile: perhaps this one */
+        series = find(f, values, &key);
     if (series == NULL)
         series = series_create(f, values, &key, text_len, error);
     pthread_mutex_unlock(&reg->lock);

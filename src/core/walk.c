@@ -57,17 +57,22 @@ static int show_family(struct kymo__walk *w, const struct kymo_visitor *visitor)
 
 static int show_series(struct kymo__walk *w, const struct kymo_visitor *visitor)
 {
-    struct kymo__segment *s = w->family->reg->segment;
-    while (w->series != 0) {
-        const struct kymo__series *series = kymo__at(s, w->series);
-        struct kymo_point point = kymo__point_of(w->family, series);
-        kymo__read_series(&w->view, w->family, series->loc, w->buckets, &point);
-        int r = visitor->sample(visitor->ctx, &w->family->info, &point);
+    struct kymo__family *f = w->family;
+    const struct kymo__series *series = kymo__at(f->reg->segment, w->series);
+    if (w->series == 0)
+        return 0;
+    struct kymo_point point = kymo__point_of(f, series);
+    for (;;) {
+        kymo__read_series(&w->view, f, series->loc, w->buckets, &point);
+        int r = visitor->sample(visitor->ctx, &f->info, &point);
         if (r != 0)
             return r;
         w->series = series->next;
+        if (w->series == 0)
+            return 0;
+        series = kymo__at(f->reg->segment, w->series);
+        kymo__point_name(&point, f, series);
     }
-    return 0;
 }
 
 /* The value of a callback, read without the registry's lock: it may take its time. */
