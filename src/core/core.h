@@ -38,7 +38,7 @@ struct kymo__cell {
 struct kymo__family {
     struct kymo_registry *reg;
     struct kymo__family_record *record;
-    const double *bounds; /* padded with +Inf to an even number */
+    const double *bounds; /* with four times +Inf behind them */
     uint32_t n_bounds;
     uint32_t n_labels;
     uint32_t names_len; /* of a series' text, all but the values */

@@ -31,10 +31,12 @@ static void aliases_free(struct kymo_registry *reg, struct kymo__family *f)
         kymo__heap_free(reg, aliases, f->desc.n_aliases * sizeof(*aliases));
 }
 
-/* Bounds are kept with one or two +Inf behind them: the bucket search takes them in pairs. */
+/* Bounds are kept with +Inf behind them: the bucket search takes four at a time. */
+#define BOUNDS_PAD 4
+
 static size_t bounds_bytes(size_t n)
 {
-    return (n + 2) * sizeof(double);
+    return (n + BOUNDS_PAD) * sizeof(double);
 }
 
 void kymo__family_discard(struct kymo_registry *reg, struct kymo__family *f)
@@ -98,7 +100,8 @@ static int bounds_copy(struct kymo_registry *reg, struct kymo__family *f, const 
     if (bounds == NULL)
         return KYMO_ENOMEM;
     memcpy(bounds, from, n * sizeof(double));
-    bounds[n] = bounds[n + 1] = (double)INFINITY;
+    for (size_t i = 0; i < BOUNDS_PAD; i++)
+        bounds[n + i] = (double)INFINITY;
     f->bounds = bounds;
     f->n_bounds = (uint32_t)n;
     f->desc.bounds = bounds;

@@ -10,7 +10,7 @@
 
 #define COMMIT_MIN ((size_t)64 * 1024)
 #define COMMIT_MAX ((size_t)1024 * 1024)
-#define GRACE_LOOKS 4096
+#define GRACE_LOOKS 1024
 
 static size_t round_up(size_t n, size_t unit)
 {

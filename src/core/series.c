@@ -109,19 +109,31 @@ static inline uint64_t scan(const char *value, uint64_t h, uint32_t *len, uint64
 }
 #endif
 
-/* Reads the first n values once; 0 if one is NULL. */
+static inline __attribute__((always_inline)) int key_add(const char *value, uint64_t *h, uint32_t i,
+                                                         struct kymo__key *key)
+{
+    if (kymo__unlikely(value == NULL))
+        return 0;
+    *h = scan(value, *h, &key->len[i], &key->tail[i]);
+    key->text_len += key->len[i];
+    return 1;
+}
+
+/*
+ * Reads the first n values once; 0 if one is NULL. The first three are written out: with n known to the compiler
+ * nothing of the key is in memory.
+ */
 static inline __attribute__((always_inline)) int key_read_n(const struct kymo__family *f, const char *const *values,
                                                             uint32_t n, struct kymo__key *key)
 {
     uint64_t h = f->reg->seed;
-    uint32_t text = f->names_len;
-    for (uint32_t i = 0; i < n; i++) {
-        if (kymo__unlikely(values[i] == NULL))
+    key->text_len = f->names_len;
+    if ((n > 0 && !key_add(values[0], &h, 0, key)) || (n > 1 && !key_add(values[1], &h, 1, key)) ||
+        (n > 2 && !key_add(values[2], &h, 2, key)))
+        return 0;
+    for (uint32_t i = 3; i < n; i++)
+        if (!key_add(values[i], &h, i, key))
             return 0;
-        h = scan(values[i], h, &key->len[i], &key->tail[i]);
-        text += key->len[i];
-    }
-    key->text_len = text;
     key->hash = (uint32_t)(h ^ h >> 32) | 1; /* never 0: an entry is never empty */
     return 1;
 }
@@ -183,22 +195,33 @@ static int same_escaped(const struct kymo__family *f, const struct kymo__series 
     return 1;
 }
 
+/* One value at its place; where the next one stands, or NULL. */
+static inline __attribute__((always_inline)) const char *
+same_at(const struct kymo__family *f, const char *text, const char *value, uint32_t i, const struct kymo__key *key)
+{
+    text += f->label_len[i] + 2; /* name=" */
+    if (kymo__unlikely(!same_value(text, value, key->len[i], key->tail[i])))
+        return NULL;
+    return text + key->len[i] + 2; /* ", */
+}
+
 static inline __attribute__((always_inline)) int same_labels(const struct kymo__family *f,
                                                              const struct kymo__series *series,
                                                              const char *const *values, uint32_t n,
                                                              const struct kymo__key *key)
 {
+    const char *at = series->text;
     if (kymo__unlikely(series->flags & KYMO__SERIES_ESCAPED))
         return same_escaped(f, series, values);
     if (series->text_len != key->text_len)
         return 0;
-    const char *text = series->text;
-    for (uint32_t i = 0; i < n; i++) {
-        text += f->label_len[i] + 2; /* name=" */
-        if (kymo__unlikely(!same_value(text, values[i], key->len[i], key->tail[i])))
+    if ((n > 0 && (at = same_at(f, at, values[0], 0, key)) == NULL) ||
+        (n > 1 && (at = same_at(f, at, values[1], 1, key)) == NULL) ||
+        (n > 2 && (at = same_at(f, at, values[2], 2, key)) == NULL))
+        return 0;
+    for (uint32_t i = 3; i < n; i++)
+        if ((at = same_at(f, at, values[i], i, key)) == NULL)
             return 0;
-        text += key->len[i] + 2; /* ", */
-    }
     return 1;
 }
 

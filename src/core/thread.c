@@ -49,6 +49,7 @@ static struct {
     struct kymo__seat *seats;
     struct kymo__seat *spares[SPARES]; /* a recorder takes one by exchange */
     uint32_t wanting;                  /* threads that found no spare seat; counted by recorders */
+    uint32_t round;                    /* of making spare seats: each thread asks once in each */
     uint32_t want_anything;            /* some mark was left since the last kymo__provide(); set by recorders */
     struct token *token;
     int wipes; /* the kernel wipes pages on fork; else a fork handler does */
@@ -59,8 +60,8 @@ static struct {
 
 struct kymo__thread kymo__nobody;
 _Thread_local struct kymo__thread *kymo__self = &kymo__nobody;
-/* This thread has asked for a seat already: ask once, not once per recording. */
-static _Thread_local int asked;
+/* The round in which this thread asked for a seat, plus 1: ask once, not once per recording. */
+static _Thread_local uint32_t asked;
 
 /* ---- process columns ---- */
 
@@ -315,7 +316,6 @@ static int claim_spare(void)
             seat->thread_id = kymo__os_thread_id();
             kymo__store_release(&seat->state, SEAT_TAKEN); /* with kymo__reap(): the id is there */
             kymo__self = seat->control;
-            asked = 0;
             return 1;
         }
     }
@@ -324,8 +324,9 @@ static int claim_spare(void)
 
 static void want_seat(struct kymo_registry *reg, uint32_t segment_column, uint8_t what)
 {
-    if (!asked) {
-        asked = 1;
+    uint32_t round = kymo__load_relaxed(&process.round) + 1;
+    if (asked != round) {
+        asked = round;
         kymo__add_relaxed(&process.wanting, 1); /* only a number of seats to make: order does not matter */
     }
     struct kymo__column *column = kymo__column_at(reg->segment, segment_column);
@@ -349,6 +350,12 @@ void kymo__want(struct kymo_registry *reg, uint32_t process_column, uint32_t seg
         kymo__store_relaxed(&t->wants, 1);
     }
     kymo__store_release(&process.want_anything, 1); /* with kymo__provide(): the marks are there */
+}
+
+/* The first error that is about memory: that there are enough shards already is no news. */
+static int worse(int error, int r)
+{
+    return error != 0 || r == KYMO_ELIMIT ? error : r;
 }
 
 static int serve_marks(struct kymo_registry *reg, struct kymo__seat *seat)
@@ -377,7 +384,7 @@ static int serve_seat(struct kymo__seat *seat)
         pthread_mutex_lock(&reg->lock);
         int r = serve_marks(reg, seat);
         pthread_mutex_unlock(&reg->lock);
-        error = error ? error : r;
+        error = worse(error, r);
     }
     kymo__store_relaxed(&seat->control->want_column, 0);
     if (error != 0)
@@ -400,7 +407,7 @@ static int equip_spare(struct kymo__seat *seat)
                 r = serve_column(reg, seat, i, (uint8_t)what);
         }
         pthread_mutex_unlock(&reg->lock);
-        error = error ? error : r;
+        error = worse(error, r);
     }
     return error;
 }
@@ -414,9 +421,7 @@ static int make_spares(uint32_t wanted)
         struct kymo__seat *seat = seat_take(SEAT_SPARE);
         if (seat == NULL)
             return KYMO_ENOMEM;
-        error = equip_spare(seat);
-        if (error == KYMO_ELIMIT)
-            error = 0; /* no shard to be had: the seat still lets its thread reach set gauges */
+        error = worse(0, equip_spare(seat)); /* where there are shards enough, the seat spares its thread the asking */
         (void)kymo__exchange_full(&process.spares[i], seat);
         wanted--;
     }
@@ -425,21 +430,28 @@ static int make_spares(uint32_t wanted)
 
 static void reap_locked(void);
 
+static int provide_locked(void)
+{
+    int error = 0;
+    for (struct kymo__seat *seat = process.seats; seat != NULL; seat = seat->next)
+        if (kymo__load_relaxed(&seat->state) == SEAT_TAKEN && kymo__load_relaxed(&seat->control->wants))
+            error = worse(error, serve_seat(seat));
+    uint32_t wanting = kymo__exchange_full(&process.wanting, 0);
+    kymo__store_relaxed(&process.round, process.round + 1);
+    if (wanting != 0) {
+        reap_locked();
+        error = worse(error, make_spares(wanting));
+    }
+    return error;
+}
+
 void kymo__provide(struct kymo_registry *reg)
 {
     if (!kymo__load_relaxed(&process.want_anything))
         return;
     pthread_mutex_lock(&process.lock);
     (void)kymo__exchange_full(&process.want_anything, 0);
-    int error = 0;
-    for (struct kymo__seat *seat = process.seats; seat != NULL; seat = seat->next)
-        if (kymo__load_relaxed(&seat->state) == SEAT_TAKEN && kymo__load_relaxed(&seat->control->wants))
-            error |= serve_seat(seat);
-    uint32_t wanting = kymo__exchange_full(&process.wanting, 0);
-    if (wanting != 0) {
-        reap_locked();
-        error |= make_spares(wanting);
-    }
+    int error = provide_locked();
     if (error != 0)
         kymo__store_relaxed(&process.want_anything, 1);
     pthread_mutex_unlock(&process.lock);
@@ -529,7 +541,6 @@ static struct kymo__seat *seat_of_self(void)
             return NULL;
         seat->thread_id = kymo__os_thread_id();
         kymo__self = seat->control;
-        asked = 0;
     }
     hook(seat);
     return seat;
@@ -690,7 +701,7 @@ static void settle_process(int zero)
     for (int i = 0; i < SPARES; i++)
         process.spares[i] = NULL;
     process.wanting = 0;
-    asked = 0;
+    process.round++;
     for (struct kymo_registry *reg = process.registries; reg != NULL; reg = reg->next)
         settle_registry(reg, zero);
 }
