@@ -32,11 +32,11 @@ enum kymo_kind {
 enum kymo_gauge_mode { KYMO_GAUGE_SET = 0, KYMO_GAUGE_UPDOWN = 1 };
 
 /**
- * struct kymo_alias - another name under which a family is exposed for a while
- * @name:  the old name; it gets the same samples
- * @until: when it will go away, for example "2027-03"; put into the alias's help
+ * struct kymo_alias - another name of a family, which it had before
+ * @name:  the old name
+ * @until: when nobody should query it any more, for example "2027-03"
  *
- * Kept with the descriptor from the start, so that a rename does not break those who query the old name.
+ * Checked, kept with the descriptor and shown to visitors. This version's encoders write the family's own name only.
  */
 struct kymo_alias {
     const char *name;

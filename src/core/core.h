@@ -124,7 +124,7 @@ void kymo__reclaim(struct kymo_registry *reg);
 void kymo__log(const struct kymo_registry *reg, enum kymo_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ---- thread.c ---- */
+/* ---- process.c, provide.c, thread.c ---- */
 
 /** kymo__enter() - what every call that may allocate does first: settles a fresh child of fork(). Cheap. */
 void kymo__enter(void);
@@ -270,7 +270,7 @@ void kymo__in_flight_leave(int64_t *counter);
 
 extern const char *const kymo__refusal_names[KYMO__REFUSALS];
 
-/* ---- thread.c, for recording ---- */
+/* ---- for recording ---- */
 
 /* Where a thread records in one process column. */
 struct kymo__entry {

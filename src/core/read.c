@@ -6,7 +6,6 @@
  * the same order. A histogram is taken from each shard as one state of whole observations: see docs/protocols.md.
  */
 #include "core/core.h"
-#include "core/series.h"
 
 #include <string.h>
 

@@ -9,6 +9,8 @@
 #ifndef KYMO__RECORD_H
 #define KYMO__RECORD_H
 
+#include <math.h>
+
 #include "core/core.h"
 
 #define kymo__likely(x) __builtin_expect(!!(x), 1)
@@ -116,6 +118,18 @@ static inline void kymo__observe_words(struct kymo__ctl *ctl, uint64_t *slot, ui
     if (word != NULL)
         kymo__store_relaxed(word, value);
     kymo__store_release(&slot[0], seq + 2 * n); /* who sees it even sees the words above */
+}
+
+/* Whole amounts up to here go to the integer word: sums of them cannot overflow within any host's life. */
+#define KYMO__WHOLE_MAX 4294967296.0
+
+/* What a counter will not take; 0 if it will. */
+static inline int kymo__counter_refuses(struct kymo__family *f, double v)
+{
+    if (kymo__likely(v >= 0 && v <= 1.7976931348623157e308))
+        return 0;
+    kymo__refuse(f, isnan(v) ? KYMO__NAN : v < 0 ? KYMO__NEGATIVE : KYMO__INFINITE);
+    return 1;
 }
 
 #endif

@@ -9,7 +9,6 @@
  */
 #include "core/core.h"
 #include "core/record.h"
-#include "core/series.h"
 
 #include <math.h>
 
