@@ -26,9 +26,9 @@ int kymo__name_valid(const char *name)
     if (name == NULL || !(is_alpha(name[0]) || name[0] == ':'))
         return 0;
     size_t n = 1;
-    while (is_alpha(name[n]) || is_digit(name[n]) || name[n] == ':')
+    while (n <= KYMO__MAX_NAME && (is_alpha(name[n]) || is_digit(name[n]) || name[n] == ':'))
         n++;
-    return name[n] == '\0' && n <= KYMO__MAX_NAME;
+    return n <= KYMO__MAX_NAME && name[n] == '\0';
 }
 
 int kymo__label_name_valid(const char *name)

@@ -119,7 +119,7 @@ void kymo__process_remove(struct kymo_registry *reg)
     struct kymo_registry **link = &kymo__process.registries;
     while (*link != NULL && *link != reg)
         link = &(*link)->next;
-    if (*link == reg)
+    if (*link != NULL)
         *link = reg->next;
     for (struct kymo__seat *seat = kymo__process.seats; seat != NULL; seat = seat->next)
         kymo__entries_clear(reg, seat);
