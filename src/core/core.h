@@ -54,6 +54,8 @@ struct kymo__family {
     kymo_value_fn read; /* callback families */
     void *read_ctx;
     struct kymo__family *next;
+    struct kymo__family *next_of_name; /* the one that had this name before */
+    int succeeded;                     /* the name was registered again */
 };
 
 struct kymo_collector {
@@ -168,6 +170,8 @@ struct kymo__series *kymo__series_find(const struct kymo__family *f, const char 
  * KYMO_ENOMEM, KYMO_EFULL, KYMO_ELIMIT.
  */
 struct kymo__series *kymo__series_get(struct kymo__family *f, const char *const *values, size_t n, int *error);
+/** kymo__series_recover() - completes, or forgets, a creation whose creator died in it. Registry's lock, or alone. */
+void kymo__series_recover(struct kymo__family *f);
 /** kymo__cell_of() - the cell of a series of this process, which exists once the series does. */
 struct kymo__cell *kymo__cell_of(const struct kymo__family *f, const struct kymo__series *series);
 /** kymo__point_of() - a point that names the series, without a value yet; kymo__point_name() makes one name another. */

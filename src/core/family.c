@@ -205,6 +205,13 @@ static int family_link(struct kymo_registry *reg, struct kymo__family *f, int co
         reg->collected = f;
         return 0;
     }
+    for (struct kymo__family *before = reg->first_family; before != NULL; before = before->next) {
+        if (before->dead && !before->succeeded && strcmp(before->info.name, f->info.name) == 0) {
+            before->succeeded = 1;
+            f->next_of_name = before;
+            break;
+        }
+    }
     if (reg->last_family != NULL)
         reg->last_family->next = f;
     else

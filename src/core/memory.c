@@ -61,11 +61,16 @@ static void table_free(struct kymo_registry *reg, uint64_t table)
 
 void kymo__reclaim(struct kymo_registry *reg)
 {
-    if (reg->limbo[0] == 0 || !kymo__grace(reg->segment))
+    uint64_t due = 0;
+    for (size_t i = 0; i < KYMO__LIMBO; i++)
+        due |= reg->limbo[i];
+    if (due == 0 || !kymo__grace(reg->segment))
         return;
-    for (size_t i = 0; i < KYMO__LIMBO && reg->limbo[i] != 0; i++) {
-        table_free(reg, reg->limbo[i]);
-        reg->limbo[i] = 0;
+    for (size_t i = 0; i < KYMO__LIMBO; i++) {
+        uint64_t table = reg->limbo[i];
+        kymo__store_release(&reg->limbo[i], 0); /* first: a child forked in here must not free it again */
+        if (table != 0)
+            table_free(reg, table);
     }
 }
 

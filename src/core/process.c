@@ -121,8 +121,10 @@ void kymo__process_remove(struct kymo_registry *reg)
         link = &(*link)->next;
     if (*link != NULL)
         *link = reg->next;
-    for (struct kymo__seat *seat = kymo__process.seats; seat != NULL; seat = seat->next)
+    for (struct kymo__seat *seat = kymo__process.seats; seat != NULL; seat = seat->next) {
         kymo__entries_clear(reg, seat);
+        kymo__store_relaxed(&seat->control->want_column, 0);
+    }
     for (uint32_t i = 0; i < reg->n_columns; i++)
         column_give(reg->columns[i]);
     column_give(reg->home);
@@ -168,6 +170,8 @@ static void settle_registry(struct kymo_registry *reg, int zero)
         kymo__store_release(&shard->state, KYMO__SHARD_FREE);
         ref = shard->next;
     }
+    for (struct kymo__family *f = reg->first_family; f != NULL; f = f->next)
+        kymo__series_recover(f);
     for (uint32_t i = 0; zero && i < s->n_columns; i++)
         if (kymo__column_at(s, i)->class != KYMO__SHARED)
             column_zero(s, kymo__column_at(s, i));

@@ -45,8 +45,9 @@ void kymo__want(struct kymo_registry *reg, uint32_t process_column, uint32_t seg
     } else {
         struct kymo__thread *t = kymo__self;
         uint32_t n = kymo__load_acquire(&t->n);
-        if (process_column < n) {
-            uint8_t *mark = &kymo__load_relaxed(&t->marks)[process_column];
+        uint8_t *marks = kymo__load_relaxed(&t->marks);
+        if (process_column < n && marks != NULL) { /* NULL: a handler forked meanwhile, and we are the child */
+            uint8_t *mark = &marks[process_column];
             kymo__store_relaxed(mark, (uint8_t)(kymo__load_relaxed(mark) | what));
         } else {
             kymo__store_relaxed(&t->want_column, process_column + 1);

@@ -23,7 +23,8 @@ static inline struct kymo__entry *kymo__entry_of(uint64_t process_column)
     /* n before dir: a directory at least as large as the n that was seen. With control_publish(). */
     if (kymo__unlikely(process_column >= kymo__load_acquire(&t->n)))
         return NULL;
-    return kymo__load_acquire(&t->dir) + process_column;
+    struct kymo__entry *dir = kymo__load_acquire(&t->dir);
+    return kymo__likely(dir != NULL) ? dir + process_column : NULL; /* a handler may have forked: we are the child */
 }
 
 /* Marks the owner of a control line busy; 0 if it is already, since then we are a handler on top of its update. */

@@ -139,15 +139,43 @@ static uint32_t shard_adopt(struct kymo__segment *s)
 }
 
 /* Makes the seat the owner of a shard: an adopted one, values and all, or a new one. */
+/* Where there are no more shards to be had: one that only waits in the pool of spare seats, or 0. */
+static uint32_t shard_from_spares(struct kymo_registry *reg)
+{
+    for (int i = 0; i < KYMO__SPARES; i++) {
+        struct kymo__seat *spare = kymo__exchange_full(&kymo__process.spares[i], NULL);
+        struct kymo__shard *shard = spare != NULL ? kymo__shard_of(spare, reg) : NULL;
+        if (shard != NULL)
+            kymo__entries_clear(reg, spare);
+        if (spare != NULL)
+            (void)kymo__exchange_full(&kymo__process.spares[i], spare);
+        if (shard != NULL)
+            return kymo__ref(reg->segment, shard);
+    }
+    return 0;
+}
+
+static uint32_t shard_find(struct kymo_registry *reg, int *error)
+{
+    struct kymo__segment *s = reg->segment;
+    uint32_t ref = shard_adopt(s);
+    if (ref != 0)
+        return ref;
+    if (s->n_shards < reg->max_shards)
+        return kymo__shard_new(s, error);
+    ref = shard_from_spares(reg);
+    if (ref == 0)
+        *error = KYMO_ELIMIT;
+    return ref;
+}
+
 int kymo__seat_lease(struct kymo_registry *reg, struct kymo__seat *seat)
 {
     struct kymo__segment *s = reg->segment;
     int error = dir_grow(seat, reg->max_column + 1);
     if (error != 0 || kymo__shard_of(seat, reg) != NULL)
         return error;
-    uint32_t ref = shard_adopt(s);
-    if (ref == 0)
-        ref = s->n_shards < reg->max_shards ? kymo__shard_new(s, &error) : (error = KYMO_ELIMIT, 0u);
+    uint32_t ref = shard_find(reg, &error);
     if (ref == 0)
         return error;
     struct kymo__shard *shard = kymo__at(s, ref);
@@ -193,12 +221,19 @@ int kymo__seat_serve(struct kymo_registry *reg, struct kymo__seat *seat, uint32_
     return error;
 }
 
-void kymo__entries_clear(const struct kymo_registry *reg, struct kymo__seat *seat)
+static void entry_clear(struct kymo__seat *seat, uint32_t process_column)
 {
     const struct kymo__entry none = {0};
+    if (process_column >= seat->cap)
+        return;
+    seat->dir[process_column] = none;
+    /* The mark, too: the column's number may soon be another registry's. */
+    kymo__store_relaxed((uint8_t *)(seat->dir + seat->cap) + process_column, 0);
+}
+
+void kymo__entries_clear(const struct kymo_registry *reg, struct kymo__seat *seat)
+{
     for (uint32_t i = 0; i < reg->n_columns; i++)
-        if (kymo__entry_at(seat, reg->columns[i]) != NULL)
-            *kymo__entry_at(seat, reg->columns[i]) = none;
-    if (kymo__entry_at(seat, reg->home) != NULL)
-        *kymo__entry_at(seat, reg->home) = none;
+        entry_clear(seat, reg->columns[i]);
+    entry_clear(seat, reg->home);
 }

@@ -179,13 +179,17 @@ struct kymo__chunk *kymo__chunk_new(struct kymo__segment *s, uint32_t shard, uin
     chunk->shard = shard;
     chunk->column = column;
     chunk->lane = lane;
-    chunk->next_in_shard = owner->first_chunk;
-    kymo__store_release(&owner->first_chunk, ref);
-    /* At the tail: sums of doubles must always be added in the same order, or a total could go back by an ulp. */
+    /*
+     * Into the column before into the shard: whoever dies in between leaves a chunk that is summed and never written,
+     * not one that is written and never summed. At the tail, since sums of doubles must always be added in the same
+     * order, or a total could go back by an ulp.
+     */
     uint32_t *link = &kymo__column_at(s, column)->first_chunk[lane];
     while (*link != 0)
         link = &((struct kymo__chunk *)kymo__at(s, *link))->next_in_column;
     kymo__store_release(link, ref); /* with whoever sums the column */
+    chunk->next_in_shard = owner->first_chunk;
+    kymo__store_release(&owner->first_chunk, ref); /* with whoever adopts the shard */
     return chunk;
 }
 

@@ -134,6 +134,7 @@ struct kymo__family_record {
     uint32_t migrated;  /* entries of old_table that were copied */
     uint64_t table;     /* ref << 8 | log2 of its entries, or 0 */
     uint64_t old_table; /* the same while its entries move, or 0 */
+    uint64_t pending; /* hash << 32 | ref of a series that is being published, or 0: who died there left it half done */
     uint64_t refused[KYMO__REFUSALS];
 };
 

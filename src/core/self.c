@@ -68,6 +68,15 @@ static int report_gauge(struct kymo_visit *visit, size_t family, double v)
     return kymo_collect(visit, family, &point);
 }
 
+/* A name that ended and was registered again has one account: what its families refused, all together. */
+static uint64_t refused_in_all(const struct kymo__family *f, int why)
+{
+    uint64_t sum = 0;
+    for (; f != NULL; f = f->next_of_name)
+        sum += kymo__load_relaxed(&f->record->refused[why]);
+    return sum;
+}
+
 static int report_refused(struct kymo_visit *visit, const struct kymo__family *f)
 {
     struct kymo_point point = blank();
@@ -76,7 +85,7 @@ static int report_refused(struct kymo_visit *visit, const struct kymo__family *f
     for (int why = 0; why < KYMO__REFUSALS && r == 0; why++) {
         const char *values[] = {f->info.name, kymo__refusal_names[why]};
         point.values = values;
-        point.value.counter.whole = kymo__load_relaxed(&f->record->refused[why]);
+        point.value.counter.whole = refused_in_all(f, why);
         if ((reasons >> why & 1) || point.value.counter.whole != 0)
             r = kymo_collect(visit, REFUSED, &point);
     }
@@ -89,7 +98,7 @@ static int report_families(struct kymo_registry *reg, struct kymo_visit *visit)
     int r = 0;
     pthread_mutex_lock(&reg->lock);
     for (const struct kymo__family *f = reg->first_family; f != NULL && r == 0; f = f->next)
-        if (f->read == NULL)
+        if (f->read == NULL && !f->succeeded)
             r = report_refused(visit, f);
     pthread_mutex_unlock(&reg->lock);
     return r;

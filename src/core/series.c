@@ -44,7 +44,7 @@ static uint64_t slot_reuse(struct kymo__segment *s, enum kymo__class class, uint
 {
     for (uint32_t *link = &s->free_slots[class]; *link != 0;) {
         struct kymo__series *left = kymo__at(s, *link);
-        if (left->ordinal == n_words) {
+        if (left->text_len == n_words) {
             *link = left->next;
             return left->loc & ~KYMO__DEAD_BIT;
         }
@@ -85,6 +85,33 @@ static struct kymo__series *series_build(struct kymo__family *f, const char *con
     return series;
 }
 
+/* The link that the next series of a family goes into. */
+static uint32_t *list_end(struct kymo__segment *s, struct kymo__family_record *record)
+{
+    struct kymo__series *last = kymo__at(s, record->last_series);
+    uint32_t *link = record->last_series ? &last->next : &record->first_series;
+    while (*link != 0) /* a creator that died may have left the hint behind */
+        link = &((struct kymo__series *)kymo__at(s, *link))->next;
+    return link;
+}
+
+/* What comes after the list link; repeatable, so that it can be done again for a creator that died in it. */
+static void series_account(struct kymo__family *f, struct kymo__series *series, uint32_t hash)
+{
+    struct kymo__segment *s = f->reg->segment;
+    uint32_t ref = kymo__ref(s, series);
+    struct kymo__family_record *record = f->record;
+    if (!kymo__table_has(s, record->table, hash, ref))
+        kymo__table_put(s, record->table, hash, ref);
+    if (record->last_series != ref) {
+        record->last_series = ref;
+        record->n_series++;
+        s->n_series++;
+    }
+    kymo__store_release(&f->n_ordinals, series->ordinal + 1); /* with kymo__series_get() */
+    kymo__store_release(&record->pending, 0);
+}
+
 /* Hangs the series where scrapes and lookups find it. Nothing fails here. */
 static void series_publish(struct kymo__family *f, struct kymo__series *series, uint32_t hash)
 {
@@ -95,16 +122,26 @@ static void series_publish(struct kymo__family *f, struct kymo__series *series, 
     cell->family = f;
     cell->series = ref;
     cell->loc = ((uint64_t)f->reg->columns[series->loc >> KYMO__WORD_BITS] << KYMO__WORD_BITS) | word;
-    uint32_t *link = f->record->last_series ? &((struct kymo__series *)kymo__at(s, f->record->last_series))->next
-                                            : &f->record->first_series;
-    while (*link != 0) /* a creator that died may have left the hint behind */
-        link = &((struct kymo__series *)kymo__at(s, *link))->next;
-    kymo__store_release(link, ref);
-    f->record->last_series = ref;
-    kymo__table_put(s, f->record->table, hash, ref);
-    kymo__store_release(&f->n_ordinals, f->n_ordinals + 1); /* with kymo__series_get() */
-    f->record->n_series++;
-    s->n_series++;
+    kymo__store_release(&f->record->pending, (uint64_t)hash << 32 | ref);
+    kymo__store_release(list_end(s, f->record), ref);
+    series_account(f, series, hash);
+}
+
+void kymo__series_recover(struct kymo__family *f)
+{
+    struct kymo__segment *s = f->reg->segment;
+    uint64_t pending = f->record->pending;
+    struct kymo__series *series = kymo__at(s, (uint32_t)pending);
+    kymo__table_recover(f->record);
+    if (pending == 0)
+        return;
+    uint32_t ref = f->record->first_series;
+    while (ref != 0 && ref != (uint32_t)pending)
+        ref = ((struct kymo__series *)kymo__at(s, ref))->next;
+    if (ref != 0)
+        series_account(f, series, (uint32_t)(pending >> 32));
+    else
+        f->record->pending = 0; /* nobody can have seen it: as if it had not been asked for */
 }
 
 static struct kymo__series *series_create(struct kymo__family *f, const char *const *values,
@@ -203,7 +240,7 @@ static void slot_give(struct kymo__family *f, struct kymo__series *left, uint64_
         }
     }
     words_zero((uint64_t *)(void *)kymo__pairs_at(s, loc), 2 * f->n_words);
-    left->ordinal = f->n_words; /* the record stays, as an entry of the list of free slots */
+    left->text_len = f->n_words & 0xffffff; /* the record stays, as an entry of the list of free slots */
     left->next = s->free_slots[f->class];
     s->free_slots[f->class] = kymo__ref(s, left);
 }
@@ -213,6 +250,9 @@ void kymo__family_end(struct kymo__family *f)
     struct kymo__segment *s = f->reg->segment;
     struct kymo__series *series;
     f->dead = 1;
+    uint64_t tables[2] = {f->record->table, f->record->old_table};
+    kymo__store_relaxed(&f->record->table, 0);
+    kymo__store_relaxed(&f->record->old_table, 0);
     for (uint32_t ref = f->record->first_series; ref != 0; ref = series->next) {
         series = kymo__at(s, ref);
         kymo__store_relaxed(&kymo__cell_of(f, series)->loc, KYMO__DEAD);
@@ -230,6 +270,9 @@ void kymo__family_end(struct kymo__family *f)
         if (quiet)
             slot_give(f, series, loc);
     }
+    for (int i = 0; i < 2; i++)
+        if (tables[i] != 0)
+            kymo__retire_table(f->reg, tables[i]);
     s->n_series -= f->record->n_series;
     f->record->first_series = f->record->last_series = f->record->n_series = 0;
 }

@@ -98,6 +98,17 @@ void kymo__table_put(struct kymo__segment *s, uint64_t table, uint32_t hash, uin
     kymo__store_release(&entries[i], (uint64_t)hash << 32 | ref); /* with probe() */
 }
 
+int kymo__table_has(const struct kymo__segment *s, uint64_t table, uint32_t hash, uint32_t ref)
+{
+    const uint64_t *entries = kymo__at(s, (uint32_t)(table >> 8));
+    uint32_t mask = ((uint32_t)1 << (table & 0xff)) - 1;
+    uint64_t wanted = (uint64_t)hash << 32 | ref;
+    uint32_t i = hash >> 1 & mask;
+    while (entries[i] != 0 && entries[i] != wanted)
+        i = (i + 1) & mask;
+    return entries[i] == wanted;
+}
+
 static uint64_t table_new(struct kymo__segment *s, uint32_t log2, int *error)
 {
     uint32_t ref = s->free_tables[log2];
@@ -149,4 +160,10 @@ int kymo__table_grow(struct kymo__family *f)
                         record->table); /* before the new one, so that kymo__table_find() misses nothing */
     kymo__store_release(&record->table, table);
     return 0;
+}
+
+void kymo__table_recover(struct kymo__family_record *record)
+{
+    if (record->old_table == record->table)
+        record->old_table = 0;
 }

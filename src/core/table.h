@@ -20,6 +20,10 @@ struct kymo__series *kymo__table_find(const struct kymo__family *f, const char *
 int kymo__table_grow(struct kymo__family *f);
 /** kymo__table_put() - makes a complete series findable. */
 void kymo__table_put(struct kymo__segment *s, uint64_t table, uint32_t hash, uint32_t ref);
+/** kymo__table_recover() - takes back a growth whose grower died between its two stores. */
+void kymo__table_recover(struct kymo__family_record *record);
+/** kymo__table_has() - whether an entry is there. */
+int kymo__table_has(const struct kymo__segment *s, uint64_t table, uint32_t hash, uint32_t ref);
 /** kymo__table_move() - moves a few entries from the table that is being replaced, if there is one. */
 void kymo__table_move(struct kymo__family *f);
 

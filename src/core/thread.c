@@ -85,6 +85,15 @@ static struct kymo__seat *seat_of_self(void)
     return seat;
 }
 
+static int serve_self(struct kymo_registry *reg, struct kymo__seat *seat, uint32_t segment_column)
+{
+    pthread_mutex_lock(&reg->lock);
+    int error =
+        segment_column == UINT32_MAX ? kymo__seat_lease(reg, seat) : kymo__seat_serve(reg, seat, segment_column, 1);
+    pthread_mutex_unlock(&reg->lock);
+    return error;
+}
+
 int kymo__ensure_self(struct kymo_registry *reg, uint32_t segment_column)
 {
     struct kymo__seat *seat = kymo__load_relaxed(&kymo__self->seat);
@@ -97,11 +106,11 @@ int kymo__ensure_self(struct kymo_registry *reg, uint32_t segment_column)
     pthread_mutex_lock(&kymo__process.lock);
     int error = KYMO_ENOMEM;
     seat = seat_of_self();
-    if (seat != NULL) {
-        pthread_mutex_lock(&reg->lock);
-        error =
-            segment_column == UINT32_MAX ? kymo__seat_lease(reg, seat) : kymo__seat_serve(reg, seat, segment_column, 1);
-        pthread_mutex_unlock(&reg->lock);
+    if (seat != NULL)
+        error = serve_self(reg, seat, segment_column);
+    if (error == KYMO_ELIMIT) { /* perhaps the dead have one */
+        kymo__reap_locked();
+        error = serve_self(reg, seat, segment_column);
     }
     pthread_mutex_unlock(&kymo__process.lock);
     return error;
