@@ -45,8 +45,10 @@ static void gauges_new(void)
                            &m.updown) == 0);
     REQUIRE(kymo_gauge_new(m.reg, KYMO_DESC(.name = "set_added", .help = "x"), &m.set) == 0);
     REQUIRE(kymo_gauge_new(m.reg, KYMO_DESC(.name = "set_last", .help = "x"), &m.set_last) == 0);
-    REQUIRE(kymo_gauge_family_new(m.reg, KYMO_DESC(.name = "updown_labels", .help = "x", KYMO_LABELS("i"),
-                                                   .gauge_mode = KYMO_GAUGE_UPDOWN), &m.g_labels) == 0);
+    REQUIRE(kymo_gauge_family_new(
+                m.reg,
+                KYMO_DESC(.name = "updown_labels", .help = "x", KYMO_LABELS("i"), .gauge_mode = KYMO_GAUGE_UPDOWN),
+                &m.g_labels) == 0);
     REQUIRE(kymo_gauge_family_new(m.reg, KYMO_DESC(.name = "set_labels", .help = "x", KYMO_LABELS("i")),
                                   &m.g_set_labels) == 0);
 }
@@ -280,7 +282,8 @@ static void sums_of_doubles_never_go_back_by_an_ulp(void)
     doubles.n = test_long() ? 40000000 : 2000000;
     doubles.left = ADDERS;
     REQUIRE(kymo_counter_new(m.reg, KYMO_DESC(.name = "doubles_total", .help = "x"), &doubles.c) == 0);
-    REQUIRE(kymo_histogram_new(m.reg, KYMO_DESC(.name = "double_sizes", .help = "x", KYMO_BOUNDS(0.001, 0.1)), &doubles.h) == 0);
+    REQUIRE(kymo_histogram_new(m.reg, KYMO_DESC(.name = "double_sizes", .help = "x", KYMO_BOUNDS(0.001, 0.1)),
+                               &doubles.h) == 0);
     for (unsigned i = 0; i < ADDERS; i++)
         REQUIRE(pthread_create(&threads[i], NULL, add_doubles, (void *)(uintptr_t)i) == 0);
     for (; atomic_load(&doubles.left) > 0; reads++) {

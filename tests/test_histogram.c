@@ -202,7 +202,8 @@ static void check_buckets(struct kymo_registry *reg)
         double sum, want = 0;
         for (size_t i = 0; i < n; i++)
             bounds[i] = (double)i;
-        REQUIRE(kymo_histogram_new(reg, KYMO_DESC(.name = "wide", .help = "x", .bounds = bounds, .n_bounds = n), &h) == 0);
+        REQUIRE(kymo_histogram_new(reg, KYMO_DESC(.name = "wide", .help = "x", .bounds = bounds, .n_bounds = n), &h) ==
+                0);
         for (size_t i = 0; i <= n; i++) {
             kymo_histogram_observe(h, (double)i);
             kymo_histogram_observe_n(h, (double)i - 0.5, i + 1);

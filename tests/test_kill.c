@@ -140,7 +140,7 @@ static void metrics_share(void)
 static struct diary {
     _Atomic int stage;
     _Atomic uint64_t begun[CALLS], confirmed[CALLS];
-} *diary;
+} * diary;
 
 enum { BORN, READY, GO };
 
@@ -258,8 +258,9 @@ static void a_killed_writer_leaves_whole_updates(void)
     for (unsigned i = 0; i < kills; i++)
         kill_a_writer(&last, i % 4 != 3, &random, &watch); /* every fourth through the shared store */
     printf("kill: %" PRIu64 " kills, %" PRIu64 " inside an update, %" PRIu64 " of them a histogram's; %" PRIu64
-           " x %d values read, %" PRIu64 " pages, %" PRIu64 " observations\n", seen.kills, seen.inside,
-           seen.inside_histogram, seen.reads, CALLS, seen.pages, last.of[OBSERVE_A] + 3 * last.of[OBSERVE_B]);
+           " x %d values read, %" PRIu64 " pages, %" PRIu64 " observations\n",
+           seen.kills, seen.inside, seen.inside_histogram, seen.reads, CALLS, seen.pages,
+           last.of[OBSERVE_A] + 3 * last.of[OBSERVE_B]);
     CHECK(seen.inside > 0);
     CHECK(!test_long() || seen.inside_histogram > 0);
     munmap(diary, sizeof(*diary));
@@ -476,10 +477,10 @@ static void survive_growth(void)
     struct kymo_counter *c[3][2 * MADE];
     char value[16];
     (void)kymo_registry_sweep(m.reg, 0);
-    CHECK_INT(kymo_counter_family_new(m.reg, KYMO_DESC(.name = "other_total", .help = "x", KYMO_LABELS("i")),
-                                      &others[1]), 0);
-    CHECK_INT(kymo_counter_family_new(m.reg, KYMO_DESC(.name = "third_total", .help = "x", KYMO_LABELS("i")),
-                                      &others[2]), 0);
+    CHECK_INT(
+        kymo_counter_family_new(m.reg, KYMO_DESC(.name = "other_total", .help = "x", KYMO_LABELS("i")), &others[1]), 0);
+    CHECK_INT(
+        kymo_counter_family_new(m.reg, KYMO_DESC(.name = "third_total", .help = "x", KYMO_LABELS("i")), &others[2]), 0);
     for (unsigned i = 0; i < 2 * MADE; i++) {
         (void)snprintf(value, sizeof(value), "more %u", i);
         for (unsigned k = 0; k < 3; k++) {

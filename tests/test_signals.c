@@ -154,7 +154,8 @@ static void interrupted_recordings(const char *what, size_t max_shards, uint64_t
     signals_block(SIG_BLOCK);
     totals_are(n + seen.handled, n / 2 + seen.odd);
     printf("signals, %s: %" PRIu64 " handlers (%" PRIu64 " inside an update) on %" PRIu64 " x 9 recordings, %" PRIu64
-           " reads\n", what, seen.handled, seen.inside, n, reads);
+           " reads\n",
+           what, seen.handled, seen.inside, n, reads);
     CHECK(max_shards != 0 || seen.inside > 0);
     signals_block(SIG_UNBLOCK);
     kymo_registry_free(m.reg);
@@ -242,8 +243,8 @@ static void handlers_may_interrupt_a_thread_that_claims_its_seat(void)
     }
     CHECK_U64(handled, sent);
     totals_are(n, odd);
-    printf("signals, %d threads: %" PRIu64 " handlers, %" PRIu64 " x 9 recordings, %" PRIu64 " pages\n", THREADS, sent, n,
-           watch.n_pages);
+    printf("signals, %d threads: %" PRIu64 " handlers, %" PRIu64 " x 9 recordings, %" PRIu64 " pages\n", THREADS, sent,
+           n, watch.n_pages);
     kymo_registry_free(m.reg);
 }
 
@@ -338,10 +339,12 @@ static void a_jump_out_of_a_recording_leaves_it_whole_or_undone(void)
     timer_delete(timer);
     in_whole_or_not_at_all();
     printf("signals, jumps: %" PRIu64 " out of recordings, %" PRIu64 " inside an update; %" PRIu64 " to %" PRIu64
-           " observations\n", jumps, seen.inside / 2, returned[2], begun[2]);
+           " observations\n",
+           jumps, seen.inside / 2, returned[2], begun[2]);
     CHECK(seen.inside > 0);
     kymo_registry_free(m.reg);
 }
 
-TEST_MAIN(TEST(a_handler_on_top_of_a_recording_loses_nothing), TEST(handlers_may_interrupt_a_thread_that_claims_its_seat),
+TEST_MAIN(TEST(a_handler_on_top_of_a_recording_loses_nothing),
+          TEST(handlers_may_interrupt_a_thread_that_claims_its_seat),
           TEST(a_jump_out_of_a_recording_leaves_it_whole_or_undone))

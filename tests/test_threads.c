@@ -103,8 +103,9 @@ static void short_threads_leave_their_counts_and_nothing_else(void)
     totals_are(&watch, (uint64_t)n * EACH);
     struct kymo_registry_stats last = stats_now();
     printf("threads, short: %u threads x %d x 7 recordings, at most %d at once: %zu shards, %zu of them free, "
-           "%zu KiB of segment (%zu after a quarter)\n", n, EACH, BATCH, last.n_shards, last.n_free_shards,
-           last.segment_used_bytes / 1024, settled.segment_used_bytes / 1024);
+           "%zu KiB of segment (%zu after a quarter)\n",
+           n, EACH, BATCH, last.n_shards, last.n_free_shards, last.segment_used_bytes / 1024,
+           settled.segment_used_bytes / 1024);
     CHECK(last.n_shards <= 4 * BATCH);
     CHECK(last.segment_used_bytes <= 2 * settled.segment_used_bytes);
     kymo_registry_free(m.reg);
@@ -319,7 +320,7 @@ static double refused_in_all(const char *name)
 
 static void a_series_that_ends_takes_nothing_into_another(void)
 {
-    unsigned n_ends = test_long() ? 20000 : 1000;
+    unsigned n_ends = test_long() ? 4000 : 1000;
     pthread_t threads[RECORDERS];
     uint64_t n[RECORDERS] = {0}, all = 0;
     struct kymo_registry_options o = {.size = sizeof(o), .event = on_end, .max_shards = 2};
@@ -344,7 +345,8 @@ static void a_series_that_ends_takes_nothing_into_another(void)
     double counted = ended_counts + kymo_counter_value(generations[n_ends].c);
     double observed = ended_observations + (double)exact_count(generations[n_ends].h);
     double refused_counts = refused_in_all("brief_total"), refused_observations = refused_in_all("exact_brief");
-    printf("threads, series that end: %u times, %" PRIu64 " recordings x 3, %.0f and %.0f counted, %.0f and %.0f refused\n",
+    printf("threads, series that end: %u times, %" PRIu64
+           " recordings x 3, %.0f and %.0f counted, %.0f and %.0f refused\n",
            n_ends, all, counted, observed, refused_counts, refused_observations);
     CHECK_DOUBLE(counted + refused_counts, (double)all);
     CHECK_DOUBLE(observed + refused_observations, (double)all);
@@ -357,12 +359,15 @@ static void a_family_stays_safe_after_its_end(void)
 {
     static const double many[] = {
 #define TEN_BOUNDS(t) t + 0, t + 1, t + 2, t + 3, t + 4, t + 5, t + 6, t + 7, t + 8, t + 9
-        TEN_BOUNDS(0),  TEN_BOUNDS(10), TEN_BOUNDS(20), TEN_BOUNDS(30),  TEN_BOUNDS(40),  TEN_BOUNDS(50),  TEN_BOUNDS(60),
-        TEN_BOUNDS(70), TEN_BOUNDS(80), TEN_BOUNDS(90), TEN_BOUNDS(100), TEN_BOUNDS(110), TEN_BOUNDS(120), TEN_BOUNDS(130)};
+        TEN_BOUNDS(0),   TEN_BOUNDS(10),  TEN_BOUNDS(20),  TEN_BOUNDS(30), TEN_BOUNDS(40),
+        TEN_BOUNDS(50),  TEN_BOUNDS(60),  TEN_BOUNDS(70),  TEN_BOUNDS(80), TEN_BOUNDS(90),
+        TEN_BOUNDS(100), TEN_BOUNDS(110), TEN_BOUNDS(120), TEN_BOUNDS(130)};
     struct kymo_histogram_family *f;
     metrics_new(0);
-    REQUIRE(kymo_histogram_family_new(m.reg, KYMO_DESC(.name = "wide", .help = "x", KYMO_LABELS("i"), .bounds = many,
-                                                       .n_bounds = sizeof(many) / sizeof(many[0])), &f) == 0);
+    REQUIRE(kymo_histogram_family_new(m.reg,
+                                      KYMO_DESC(.name = "wide", .help = "x", KYMO_LABELS("i"), .bounds = many,
+                                                .n_bounds = sizeof(many) / sizeof(many[0])),
+                                      &f) == 0);
     struct kymo_histogram *old = kymo_histogram_with(f, KYMO_VALUES("a"));
     kymo_histogram_observe(old, 1);
     CHECK_INT(kymo_registry_unregister(m.reg, "wide"), 0);

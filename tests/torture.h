@@ -24,7 +24,8 @@
 
 enum { EXACT_BOUNDS = 8, EXACT_BUCKETS = EXACT_BOUNDS + 1 };
 #define EXACT_FIRST 0.25
-#define EXACT_DESC(...) KYMO_DESC(.help = "Powers of two.", .bounds = exact_bounds, .n_bounds = EXACT_BOUNDS, __VA_ARGS__)
+#define EXACT_DESC(...)                                                                                                \
+    KYMO_DESC(.help = "Powers of two.", .bounds = exact_bounds, .n_bounds = EXACT_BOUNDS, __VA_ARGS__)
 
 static const double exact_bounds[EXACT_BOUNDS] = {0.25, 0.5, 1, 2, 4, 8, 16, 32};
 

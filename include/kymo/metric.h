@@ -128,8 +128,9 @@ KYMO_API void kymo_histogram_observe_n(struct kymo_histogram *h, double v, uint6
 
 /* ---- timers ---- */
 
-/** struct kymo_timer - a start on the registry's monotonic clock; the caller's memory, plain data */
+/** struct kymo_timer - a start on the monotonic clock of @reg, or the system's; the caller's memory, plain data */
 struct kymo_timer {
+    const struct kymo_registry *reg;
     int64_t start_ns;
 };
 

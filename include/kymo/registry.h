@@ -84,7 +84,8 @@ struct kymo_registry_options {
  * @reg:     the registry, or NULL after a failure
  *
  * Errors: KYMO_EINVAL, KYMO_ENOMEM, KYMO_ENAME (prefix), KYMO_ELABEL, KYMO_ERESERVED, KYMO_EUTF8 (constant labels),
- * KYMO_ESYSTEM. Threads: any. Ownership: the caller's, kymo_registry_free() ends it.
+ * KYMO_ELIMIT (values of constant labels over 4096 bytes together, or too many series in all registries of the process),
+ * KYMO_ESYSTEM. Constant labels family, reason and collector clash with the kymo_* metrics: KYMO_ELABEL. Threads: any. Ownership: the caller's, kymo_registry_free() ends it.
  * Cost: reserves address space; touches about 64 KiB. Since 0.1.
  */
 KYMO_API int kymo_registry_new(const struct kymo_registry_options *options, struct kymo_registry **reg);

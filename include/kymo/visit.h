@@ -145,12 +145,13 @@ struct kymo_collector_ops {
 /**
  * kymo_collector_attach() - adds a collector to a registry
  * @c: handle for kymo_collector_detach(), may be NULL
- * Errors: those of registering its families, by name in the log; KYMO_EEXIST also for a second collector of this name.
+ * Errors: those of registering its families, by name in the log; KYMO_EEXIST also for a second collector of this name;
+ * KYMO_EBUSY from inside a callback or collector.
  */
 KYMO_API int kymo_collector_attach(struct kymo_registry *reg, const struct kymo_collector_ops *ops, void *ctx,
                                    struct kymo_collector **c);
 
-/** kymo_collector_detach() - removes it; waits for a scrape that is inside it. KYMO_EBUSY from inside a callback. */
+/** kymo_collector_detach() - removes it; waits for a scrape that is inside it. KYMO_EBUSY from inside a callback; KYMO_ENOENT the second time. */
 KYMO_API int kymo_collector_detach(struct kymo_collector *c);
 
 /**
@@ -158,7 +159,9 @@ KYMO_API int kymo_collector_detach(struct kymo_collector *c);
  * @family: index into ops->descs
  * @point:  with values (not labels) if the family has label names; copied
  * Errors: KYMO_EKIND (no such index, wrong number of values, a family's points torn apart), KYMO_EUTF8, KYMO_ENOMEM,
- * KYMO_ELIMIT (collector_bytes). An error is remembered: the collector's part of this scrape is dropped.
+ * KYMO_ELIMIT (collector_bytes, or values of over 60 000 bytes together), KYMO_EBUCKETS (bounds not as in struct
+ * kymo_desc, or a count that is not the sum of the buckets). An error is remembered: the collector's part of this scrape
+ * is dropped; so it is if the same labels were reported twice.
  */
 KYMO_API int kymo_collect(struct kymo_visit *visit, size_t family, const struct kymo_point *point);
 

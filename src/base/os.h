@@ -18,8 +18,8 @@ void *kymo__os_reserve(size_t bytes);
 /** kymo__os_commit() - makes part of a reserved range usable, zero-filled on first touch. 0, or -1. */
 int kymo__os_commit(void *at, size_t bytes);
 
-/** kymo__os_discard() - forgets the contents of committed pages: they read as zero again and take no memory. */
-void kymo__os_discard(void *at, size_t bytes);
+/** kymo__os_discard() - forgets the contents of committed pages: they read as zero and take no memory. 0, or -1: unchanged. */
+int kymo__os_discard(void *at, size_t bytes);
 
 /** kymo__os_release() - gives a range of kymo__os_reserve() or kymo__os_pages() back. */
 void kymo__os_release(void *at, size_t bytes);

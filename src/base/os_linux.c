@@ -32,10 +32,9 @@ int kymo__os_commit(void *at, size_t bytes)
     return mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0 ? 0 : -1;
 }
 
-void kymo__os_discard(void *at, size_t bytes)
+int kymo__os_discard(void *at, size_t bytes)
 {
-    /* Cannot fail for a private mapping we made; if it did, the caller's own zeroing still holds. */
-    (void)madvise(at, bytes, MADV_DONTNEED);
+    return madvise(at, bytes, MADV_DONTNEED) == 0 ? 0 : -1; /* locked memory, for one, is not discarded */
 }
 
 void kymo__os_release(void *at, size_t bytes)

@@ -36,6 +36,8 @@ static int increasing(const double *bounds, size_t n)
 int kymo_buckets_linear(double *bounds, size_t n, double start, double width)
 {
     int r = arguments_check(bounds, n);
+    if (r == 0 && !(width > 0))
+        r = KYMO_EBUCKETS;
     for (size_t i = 0; r == 0 && i < n; i++)
         bounds[i] = start + (double)i * width;
     return r != 0 ? r : increasing(bounds, n);

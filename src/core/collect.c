@@ -6,6 +6,8 @@
  * known to be good. One that fails costs its own families and nothing else. The copies live in an arena of at most
  * collector_bytes, one collector's at a time.
  */
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/escape.h"
@@ -36,7 +38,8 @@ struct kymo_visit {
     size_t bytes;
     struct remembered *first, *last;
     struct remembered *shown; /* the one before first */
-    int error;                /* the first one: what was reported before it is dropped as well */
+    size_t n_points;
+    int error; /* the first one: what was reported before it is dropped as well */
 };
 
 static void *arena_alloc(struct kymo_visit *v, size_t bytes)
@@ -84,23 +87,29 @@ static int values_check(const struct kymo__family *f, const struct kymo_point *p
         return 0;
     if (point->values == NULL)
         return KYMO_EKIND;
+    size_t total = 0;
     for (size_t i = 0; i < f->n_labels; i++) {
         if (point->values[i] == NULL)
             return KYMO_EKIND;
-        if (!kymo__utf8_valid(point->values[i], strlen(point->values[i])))
+        size_t n = strlen(point->values[i]);
+        if (n > KYMO__MAX_TEXT || (total += n) > KYMO__MAX_TEXT)
+            return KYMO_ELIMIT;
+        if (!kymo__utf8_valid(point->values[i], n))
             return KYMO_EUTF8;
     }
     return 0;
 }
 
-static int histogram_check(const struct kymo__family *f, const struct kymo_histogram_point *h)
+static int histogram_check(const struct kymo_histogram_point *h)
 {
     uint64_t count = 0;
     if (h->bounds == NULL || h->buckets == NULL || h->n_bounds > KYMO__MAX_BOUNDS)
         return KYMO_EBUCKETS;
+    for (size_t i = 0; i < h->n_bounds; i++)
+        if (!isfinite(h->bounds[i]) || (i > 0 && !(h->bounds[i] > h->bounds[i - 1])))
+            return KYMO_EBUCKETS;
     for (size_t i = 0; i <= h->n_bounds; i++)
         count += h->buckets[i];
-    (void)f;
     return count == h->count ? 0 : KYMO_EBUCKETS;
 }
 
@@ -163,6 +172,7 @@ static int remember(struct kymo_visit *v, const struct kymo__family *f, const st
     else
         v->first = r;
     v->last = r;
+    v->n_points++;
     return 0;
 }
 
@@ -177,12 +187,46 @@ int kymo_collect(struct kymo_visit *v, size_t family, const struct kymo_point *p
     const struct kymo__family *f = v->collector->families[family];
     v->error = values_check(f, point);
     if (v->error == 0 && f->info.kind == KYMO_HISTOGRAM)
-        v->error = histogram_check(f, &point->value.histogram);
+        v->error = histogram_check(&point->value.histogram);
     if (v->error == 0)
         v->error = order_check(v, f);
     if (v->error == 0)
         v->error = remember(v, f, point);
     return v->error;
+}
+
+/* ---- no series twice ---- */
+
+static int by_family_and_labels(const void *a, const void *b)
+{
+    const struct remembered *x = *(const struct remembered *const *)a, *y = *(const struct remembered *const *)b;
+    if (x->family != y->family)
+        return (uintptr_t)x->family < (uintptr_t)y->family ? -1 : 1;
+    size_t n = x->point.labels_len < y->point.labels_len ? x->point.labels_len : y->point.labels_len;
+    int order = memcmp(x->point.labels, y->point.labels, n);
+    return order != 0                                  ? order
+           : x->point.labels_len < y->point.labels_len ? -1
+                                                       : x->point.labels_len > y->point.labels_len;
+}
+
+/* A page that has a series twice is refused whole by some servers: it must not come to that. */
+static int twice_check(struct kymo_registry *reg, const struct kymo_visit *v)
+{
+    if (v->n_points < 2)
+        return 0;
+    const struct remembered **all = kymo__heap_alloc(reg, v->n_points * sizeof(const struct remembered *));
+    if (all == NULL)
+        return KYMO_ENOMEM;
+    size_t n = 0;
+    for (const struct remembered *r = v->first; r != NULL; r = r->next)
+        all[n++] = r;
+    qsort(all, n, sizeof(const struct remembered *), by_family_and_labels);
+    int error = 0;
+    for (size_t i = 1; i < n && error == 0; i++)
+        if (by_family_and_labels(&all[i - 1], &all[i]) == 0)
+            error = KYMO_EEXIST;
+    kymo__heap_free(reg, all, v->n_points * sizeof(const struct remembered *));
+    return error;
 }
 
 /* ---- running ---- */
@@ -196,6 +240,8 @@ static void run(struct kymo_registry *reg, struct kymo_collector *c, struct kymo
     kymo__store_relaxed(&c->duration_ns, reg->clock.monotonic_ns(reg->clock.ctx) - start);
     if (r == 0)
         r = v->error;
+    if (r == 0)
+        r = twice_check(reg, v);
     if (r != 0) {
         kymo__add_relaxed(&c->failures, 1);
         kymo__log(reg, KYMO_LOG_WARNING, "collector %s failed, its families are left out: %s", c->ops.name,
@@ -293,25 +339,35 @@ static struct kymo_collector *collector_build(struct kymo_registry *reg, const s
     return c;
 }
 
+/* The families of a collector that is gone: nobody writes them any more, their names are free. */
 static void families_withdraw(struct kymo_collector *c)
 {
     pthread_mutex_lock(&c->reg->lock);
     for (size_t i = 0; i < c->ops.n_descs; i++)
-        if (c->families[i] != NULL)
-            c->families[i]->dead = 1;
+        c->families[i]->dead = 1;
     pthread_mutex_unlock(&c->reg->lock);
+}
+
+/* What was prepared, or registered and never shown, without a trace. */
+static void families_discard(struct kymo_collector *c)
+{
+    pthread_mutex_lock(&c->reg->lock);
+    for (size_t i = 0; i < c->ops.n_descs; i++)
+        if (c->families[i] != NULL)
+            kymo__family_unlink(c->reg, c->families[i]);
+    pthread_mutex_unlock(&c->reg->lock);
+    for (size_t i = 0; i < c->ops.n_descs; i++)
+        kymo__family_discard(c->reg, c->families[i]);
 }
 
 static int families_register(struct kymo_collector *c)
 {
-    for (size_t i = 0; i < c->ops.n_descs; i++) {
-        int r = kymo__family_register(c->reg, &c->ops.descs[i], c->ops.kinds[i], 1, 1, &c->families[i]);
-        if (r != 0)
-            return r;
-    }
+    int r = 0;
+    for (size_t i = 0; i < c->ops.n_descs && r == 0; i++)
+        r = kymo__family_prepare(c->reg, &c->ops.descs[i], c->ops.kinds[i], 1, &c->families[i]);
     c->ops.descs = NULL; /* the caller's memory */
     c->ops.kinds = NULL;
-    return 0;
+    return r != 0 ? r : kymo__families_register(c->reg, c->families, c->ops.n_descs, KYMO__REGISTER_COLLECTED);
 }
 
 /* In the order of attaching; under the collect lock, which keeps scrapes out. */
@@ -347,7 +403,7 @@ int kymo_collector_attach(struct kymo_registry *reg, const struct kymo_collector
         r = collector_link(reg, c);
     pthread_mutex_unlock(&reg->collect_lock);
     if (r != 0) {
-        families_withdraw(c);
+        families_discard(c);
         collector_discard(reg, c);
         return r;
     }

@@ -20,7 +20,8 @@
 #define KYMO__MAX_TEXT 60000u
 #define KYMO__MAX_BOUNDS 500u
 #define KYMO__MAX_NAME 255u
-#define KYMO__CELLS 64u /* cells allocated together */
+#define KYMO__COUNT_MAX ((uint64_t)1 << 63) /* of a counter's whole part */
+#define KYMO__CELLS 64u                     /* cells allocated together */
 #define KYMO__LIMBO 8u
 
 /*
@@ -156,8 +157,20 @@ int kymo__names_clash(const char *a, enum kymo_kind a_kind, const char *b, enum 
 
 /* ---- family.c ---- */
 
-int kymo__family_register(struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind, int labelled,
-                          int collected, struct kymo__family **family);
+enum kymo__registration {
+    KYMO__REGISTER_SINGLE,    /* without labels: with its one series */
+    KYMO__REGISTER_LABELLED,  /* series as they are asked for */
+    KYMO__REGISTER_CALLBACK,  /* no series of its own */
+    KYMO__REGISTER_COLLECTED, /* a collector's: a name and a shape */
+};
+
+/** kymo__family_prepare() - a checked copy of a descriptor as a family that nobody can see yet. */
+int kymo__family_prepare(struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind, int labelled,
+                         struct kymo__family **family);
+/** kymo__families_register() - all of them, or none and an error; more than one only if they are a collector's. */
+int kymo__families_register(struct kymo_registry *reg, struct kymo__family **families, size_t n,
+                            enum kymo__registration how);
+void kymo__family_unlink(struct kymo_registry *reg, struct kymo__family *f);
 void kymo__family_discard(struct kymo_registry *reg, struct kymo__family *f);
 
 /* ---- series.c ---- */
@@ -170,6 +183,8 @@ struct kymo__series *kymo__series_find(const struct kymo__family *f, const char 
  * KYMO_ENOMEM, KYMO_EFULL, KYMO_ELIMIT.
  */
 struct kymo__series *kymo__series_get(struct kymo__family *f, const char *const *values, size_t n, int *error);
+/** kymo__series_first() - the one series of a family without labels. Registry's lock. */
+int kymo__series_first(struct kymo__family *f);
 /** kymo__series_recover() - completes, or forgets, a creation whose creator died in it. Registry's lock, or alone. */
 void kymo__series_recover(struct kymo__family *f);
 /** kymo__cell_of() - the cell of a series of this process, which exists once the series does. */
@@ -205,6 +220,8 @@ void kymo__read_series(struct kymo__view *v, const struct kymo__family *f, uint6
                        struct kymo_point *point);
 /** kymo__sum_shards() - what all shards hold of a number, without the shared store. Lock-free. */
 void kymo__sum_shards(struct kymo__segment *s, uint64_t loc, struct kymo__sum *sum);
+/** kymo__read_cell() - the value of a handle's series, in flight meanwhile; 0 if it is NULL or has ended. */
+int kymo__read_cell(const struct kymo__cell *cell, uint64_t *buckets, struct kymo_point *point);
 /** kymo__read_one() - the same without a view: walks the column's chunks. Lock-free. */
 void kymo__read_one(const struct kymo__family *f, uint64_t loc, uint64_t *buckets, struct kymo_point *point);
 
@@ -213,6 +230,7 @@ void kymo__read_one(const struct kymo__family *f, uint64_t loc, uint64_t *bucket
 /** struct kymo__walk - where a visit of a registry's own series has got to; all zero is the beginning */
 struct kymo__walk {
     struct kymo__family *family; /* being shown */
+    struct kymo__family *last;   /* to be shown */
     uint32_t series;             /* the next one of it, or 0 */
     int begun;                   /* its info has been shown */
     int own_begun, own_done;

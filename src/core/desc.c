@@ -46,12 +46,15 @@ int kymo__desc_read(const struct kymo_desc *from, struct kymo_desc *to)
     return 0;
 }
 
-static int labels_check(const struct kymo_registry *reg, const struct kymo_desc *d, enum kymo_kind kind)
+/* *culprit: the label that is wrong, where one is. */
+static int labels_check(const struct kymo_registry *reg, const struct kymo_desc *d, enum kymo_kind kind,
+                        const char **culprit)
 {
     if (d->n_labels > KYMO__MAX_LABELS || (d->n_labels != 0 && d->labels == NULL))
         return KYMO_ELABEL;
     for (size_t i = 0; i < d->n_labels; i++) {
         const char *name = d->labels[i];
+        *culprit = name;
         if (!kymo__label_name_valid(name))
             return KYMO_ELABEL;
         if (strncmp(name, "__", 2) == 0 || (kind == KYMO_HISTOGRAM && strcmp(name, "le") == 0))
@@ -63,9 +66,11 @@ static int labels_check(const struct kymo_registry *reg, const struct kymo_desc 
             if (strcmp(name, reg->const_labels[j].name) == 0)
                 return KYMO_ELABEL;
     }
+    *culprit = "le";
     for (size_t j = 0; kind == KYMO_HISTOGRAM && j < reg->n_const_labels; j++)
         if (strcmp(reg->const_labels[j].name, "le") == 0)
             return KYMO_ERESERVED;
+    *culprit = NULL;
     return 0;
 }
 
@@ -114,15 +119,16 @@ static int full_name_check(const struct kymo_registry *reg, const char *name)
     return strlen(name) + (reg->prefix ? strlen(reg->prefix) : 0) <= KYMO__MAX_NAME ? 0 : KYMO_ENAME;
 }
 
-int kymo__desc_check(const struct kymo_registry *reg, const struct kymo_desc *d, enum kymo_kind kind)
+static int desc_check(const struct kymo_registry *reg, const struct kymo_desc *d, enum kymo_kind kind,
+                      const char **culprit)
 {
-    int r = full_name_check(reg, d->name);
+    int r = kind >= KYMO_COUNTER && kind <= KYMO_HISTOGRAM ? full_name_check(reg, d->name) : KYMO_EINVAL;
     if (r == 0 && (d->help == NULL || d->help[0] == '\0'))
         r = KYMO_EHELP;
     if (r == 0 && !kymo__utf8_valid(d->help, strlen(d->help)))
         r = KYMO_EUTF8;
     if (r == 0)
-        r = labels_check(reg, d, kind);
+        r = labels_check(reg, d, kind, culprit);
     if (r == 0)
         r = unit_check(d, kind);
     if (r == 0)
@@ -131,10 +137,16 @@ int kymo__desc_check(const struct kymo_registry *reg, const struct kymo_desc *d,
         r = KYMO_EKIND;
     if (r == 0 && d->gauge_mode != KYMO_GAUGE_SET && d->gauge_mode != KYMO_GAUGE_UPDOWN)
         r = KYMO_EINVAL;
-    if (r == 0)
-        r = aliases_check(d);
+    return r == 0 ? aliases_check(d) : r;
+}
+
+int kymo__desc_check(const struct kymo_registry *reg, const struct kymo_desc *d, enum kymo_kind kind)
+{
+    const char *culprit = NULL;
+    int r = desc_check(reg, d, kind, &culprit);
     if (r != 0)
-        kymo__log(reg, KYMO_LOG_ERROR, "metric %.255s: %s", d->name ? d->name : "(no name)", kymo_strerror(r));
+        kymo__log(reg, KYMO_LOG_ERROR, "metric %.255s%s%.64s: %s", d->name ? d->name : "(no name)",
+                  culprit ? ", label " : "", culprit ? culprit : "", kymo_strerror(r));
     return r;
 }
 
@@ -150,18 +162,24 @@ static size_t base_len(const char *name, enum kymo_kind kind)
 static const char *const histogram_suffixes[] = {"_bucket", "_count", "_sum", "_created"};
 static const char *const counter_suffixes[] = {"_total", "_created"};
 
-/* Whether some line of family a, in any format, would bear the name b. */
-static int writes_line(const char *a, enum kymo_kind kind, const char *b)
+/* Whether some line of family a, in any format, would bear the name that the first n bytes of b are. */
+static int writes_line(const char *a, enum kymo_kind kind, const char *b, size_t n)
 {
-    size_t n = base_len(a, kind);
+    size_t base = base_len(a, kind);
     const char *const *suffixes = kind == KYMO_HISTOGRAM ? histogram_suffixes : counter_suffixes;
     size_t n_suffixes = kind == KYMO_HISTOGRAM ? 4 : kind == KYMO_COUNTER ? 2 : 0;
-    if (strncmp(a, b, n) != 0)
+    if (n <= base || strncmp(a, b, base) != 0)
         return 0;
     for (size_t i = 0; i < n_suffixes; i++)
-        if (strcmp(b + n, suffixes[i]) == 0)
+        if (n - base == strlen(suffixes[i]) && memcmp(b + base, suffixes[i], n - base) == 0)
             return 1;
     return 0;
+}
+
+/* The name itself, and what OpenMetrics calls the family. */
+static int writes_name(const char *a, enum kymo_kind a_kind, const char *b, enum kymo_kind b_kind)
+{
+    return writes_line(a, a_kind, b, strlen(b)) || writes_line(a, a_kind, b, base_len(b, b_kind));
 }
 
 int kymo__names_clash(const char *a, enum kymo_kind a_kind, const char *b, enum kymo_kind b_kind)
@@ -169,5 +187,5 @@ int kymo__names_clash(const char *a, enum kymo_kind a_kind, const char *b, enum 
     size_t a_len = base_len(a, a_kind), b_len = base_len(b, b_kind);
     if (a_len == b_len && memcmp(a, b, a_len) == 0)
         return 1;
-    return writes_line(a, a_kind, b) || writes_line(b, b_kind, a);
+    return writes_name(a, a_kind, b, b_kind) || writes_name(b, b_kind, a, a_kind);
 }

@@ -186,88 +186,120 @@ static int record_build(struct kymo_registry *reg, struct kymo__family *f)
         return error;
     f->record = kymo__at(reg->segment, ref);
     f->record->kind = f->info.kind;
-    f->record->next = reg->segment->first_family;
-    kymo__store_release(&reg->segment->first_family, ref);
     return 0;
 }
 
-static int family_link(struct kymo_registry *reg, struct kymo__family *f, int collected)
+/* Everything that can fail. A family without labels has its one series from the start. */
+static int family_complete(struct kymo_registry *reg, struct kymo__family *f, int single)
 {
     int r = clash_in(reg, reg->first_family, f);
     if (r == 0)
         r = clash_in(reg, reg->collected, f);
     if (r == 0)
         r = record_build(reg, f);
-    if (r != 0)
-        return r;
-    if (collected) {
-        f->next = reg->collected;
-        reg->collected = f;
-        return 0;
-    }
+    if (r == 0 && single)
+        r = kymo__series_first(f);
+    if (r != 0 && f->record != NULL)
+        kymo__segment_undo(reg->segment, kymo__ref(reg->segment, f->record), sizeof(*f->record));
+    return r;
+}
+
+/* A name that ended before has one account of refusals: the new family goes on with it. */
+static void succeed(struct kymo_registry *reg, struct kymo__family *f)
+{
     for (struct kymo__family *before = reg->first_family; before != NULL; before = before->next) {
         if (before->dead && !before->succeeded && strcmp(before->info.name, f->info.name) == 0) {
             before->succeeded = 1;
             f->next_of_name = before;
-            break;
+            return;
         }
     }
+}
+
+static void family_link(struct kymo_registry *reg, struct kymo__family *f, int collected)
+{
+    f->record->next = reg->segment->first_family;
+    kymo__store_release(&reg->segment->first_family, kymo__ref(reg->segment, f->record));
+    if (collected) {
+        f->next = reg->collected;
+        reg->collected = f;
+        return;
+    }
+    succeed(reg, f);
     if (reg->last_family != NULL)
         reg->last_family->next = f;
     else
         reg->first_family = f;
     reg->last_family = f;
-    return 0;
 }
 
-int kymo__family_register(struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind, int labelled,
-                          int collected, struct kymo__family **family)
+int kymo__family_prepare(struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind, int labelled,
+                         struct kymo__family **family)
 {
     struct kymo_desc d;
     *family = NULL;
     int r = reg == NULL ? KYMO_EINVAL : kymo__desc_read(desc, &d);
     if (r == 0)
         r = kymo__desc_check(reg, &d, kind);
-    if (r == 0 && !labelled && d.n_labels != 0)
+    if (r == 0 && !labelled && d.n_labels != 0) {
         r = KYMO_EKIND;
+        kymo__log(reg, KYMO_LOG_ERROR, "metric %s has labels, so it is a family: use kymo_..._family_new()", d.name);
+    }
     if (r != 0)
         return r;
     kymo__enter();
-    struct kymo__family *f = family_build(reg, &d, kind);
-    if (f == NULL)
-        return KYMO_ENOMEM;
+    *family = family_build(reg, &d, kind);
+    return *family != NULL ? 0 : KYMO_ENOMEM;
+}
+
+int kymo__families_register(struct kymo_registry *reg, struct kymo__family **families, size_t n,
+                            enum kymo__registration how)
+{
+    int r = 0;
     pthread_mutex_lock(&reg->lock);
-    r = family_link(reg, f, collected);
+    for (size_t i = 0; i < n && r == 0; i++) {
+        r = family_complete(reg, families[i], how == KYMO__REGISTER_SINGLE);
+        if (r == 0)
+            family_link(reg, families[i], how == KYMO__REGISTER_COLLECTED);
+        for (size_t k = 0; r != 0 && k < i; k++)
+            kymo__family_unlink(reg, families[k]);
+    }
     pthread_mutex_unlock(&reg->lock);
-    if (r != 0)
-        kymo__family_discard(reg, f);
-    else
-        *family = f;
     return r;
 }
 
-static void withdraw(struct kymo__family *f)
+/* Only for collectors' families, which no walk looks at: the first of the list is the last that was linked. */
+void kymo__family_unlink(struct kymo_registry *reg, struct kymo__family *f)
 {
-    struct kymo_registry *reg = f->reg;
-    pthread_mutex_lock(&reg->lock);
-    kymo__family_end(f);
-    pthread_mutex_unlock(&reg->lock);
+    struct kymo__family **link = &reg->collected;
+    while (*link != NULL && *link != f)
+        link = &(*link)->next;
+    if (*link != NULL)
+        *link = f->next;
 }
 
-/* A family without labels: its one series exists from the start. */
+static int family_new(struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind,
+                      enum kymo__registration how, struct kymo__family **family)
+{
+    int r = kymo__family_prepare(reg, desc, kind, how == KYMO__REGISTER_LABELLED, family);
+    if (r == 0)
+        r = kymo__families_register(reg, family, 1, how);
+    if (r != 0 && *family != NULL) {
+        kymo__family_discard(reg, *family);
+        *family = NULL;
+    }
+    return r;
+}
+
 static int single_new(struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind,
                       struct kymo__cell **cell)
 {
     struct kymo__family *f;
     *cell = NULL;
-    int r = kymo__family_register(reg, desc, kind, 0, 0, &f);
+    int r = family_new(reg, desc, kind, KYMO__REGISTER_SINGLE, &f);
     if (r != 0)
         return r;
-    struct kymo__series *series = kymo__series_get(f, NULL, 0, &r);
-    if (series == NULL) {
-        withdraw(f);
-        return r;
-    }
+    struct kymo__series *series = kymo__at(reg->segment, f->record->first_series);
     *cell = kymo__cell_of(f, series);
     kymo__add_relaxed(&(*cell)->pins, 1);
     (void)kymo__ensure_self(reg, (uint32_t)(series->loc >> KYMO__WORD_BITS)); /* else the shared store serves */
@@ -338,7 +370,7 @@ int kymo_counter_family_new(struct kymo_registry *reg, const struct kymo_desc *d
     if (family == NULL)
         return KYMO_EINVAL;
     struct kymo__family *f;
-    int r = kymo__family_register(reg, desc, KYMO_COUNTER, 1, 0, &f);
+    int r = family_new(reg, desc, KYMO_COUNTER, KYMO__REGISTER_LABELLED, &f);
     *family = (struct kymo_counter_family *)f;
     return r;
 }
@@ -348,7 +380,7 @@ int kymo_gauge_family_new(struct kymo_registry *reg, const struct kymo_desc *des
     if (family == NULL)
         return KYMO_EINVAL;
     struct kymo__family *f;
-    int r = kymo__family_register(reg, desc, KYMO_GAUGE, 1, 0, &f);
+    int r = family_new(reg, desc, KYMO_GAUGE, KYMO__REGISTER_LABELLED, &f);
     *family = (struct kymo_gauge_family *)f;
     return r;
 }
@@ -359,7 +391,7 @@ int kymo_histogram_family_new(struct kymo_registry *reg, const struct kymo_desc 
     if (family == NULL)
         return KYMO_EINVAL;
     struct kymo__family *f;
-    int r = kymo__family_register(reg, desc, KYMO_HISTOGRAM, 1, 0, &f);
+    int r = family_new(reg, desc, KYMO_HISTOGRAM, KYMO__REGISTER_LABELLED, &f);
     *family = (struct kymo_histogram_family *)f;
     return r;
 }
@@ -402,14 +434,15 @@ static int callback_new(struct kymo_registry *reg, const struct kymo_desc *desc,
     struct kymo__family *f;
     if (read == NULL)
         return KYMO_EINVAL;
-    int r = kymo__family_register(reg, desc, kind, 0, 0, &f);
+    int r = kymo__family_prepare(reg, desc, kind, 0, &f);
     if (r != 0)
         return r;
-    pthread_mutex_lock(&reg->lock);
+    f->read = read; /* before it can be seen */
     f->read_ctx = ctx;
-    f->read = read;
-    pthread_mutex_unlock(&reg->lock);
-    return 0;
+    r = kymo__families_register(reg, &f, 1, KYMO__REGISTER_CALLBACK);
+    if (r != 0)
+        kymo__family_discard(reg, f);
+    return r;
 }
 
 int kymo_counter_callback(struct kymo_registry *reg, const struct kymo_desc *desc, kymo_value_fn read, void *ctx)

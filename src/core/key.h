@@ -85,9 +85,9 @@ static inline __attribute__((always_inline)) uint64_t kymo__scan(const char *val
         held = skip != 0 ? next >> skip : next;
         zero = kymo__zero_byte(held | fill);
     }
-    uint64_t below = ((zero & (0 - zero)) >> 7) - 1; /* all bits below the zero byte */
-    *tail = held & below;
-    *len = n + (uint32_t)__builtin_ctzll(zero) / 8;
+    uint32_t bytes = (uint32_t)__builtin_ctzll(zero) / 8; /* before the zero one */
+    *tail = held & (((uint64_t)1 << bytes * 8) - 1);
+    *len = n + bytes;
     return kymo__mix(h, *tail);
 }
 #else

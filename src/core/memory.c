@@ -50,11 +50,10 @@ static void table_free(struct kymo_registry *reg, uint64_t table)
     uint32_t class = (uint32_t)(table & 0xff);
     uint32_t ref = (uint32_t)(table >> 8);
     size_t bytes = (size_t)8 << class;
-    if (bytes >= kymo__os_granule() && ((uintptr_t)kymo__at(s, ref) % kymo__os_granule()) == 0 &&
-        bytes % kymo__os_granule() == 0)
-        kymo__os_discard(kymo__at(s, ref), bytes);
-    else
-        memset(kymo__at(s, ref), 0, bytes);
+    void *at = kymo__at(s, ref);
+    int whole_pages = (uintptr_t)at % kymo__os_granule() == 0 && bytes % kymo__os_granule() == 0;
+    if (!whole_pages || kymo__os_discard(at, bytes) != 0)
+        memset(at, 0, bytes);
     *(uint64_t *)kymo__at(s, ref) = s->free_tables[class];
     s->free_tables[class] = ref;
 }

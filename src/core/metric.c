@@ -11,8 +11,6 @@
 #include "core/core.h"
 #include "core/record.h"
 
-#define WORD_MAX ((uint64_t)1 << 63)
-
 static inline struct kymo__cell *cell_of_counter(struct kymo_counter *c)
 {
     return (struct kymo__cell *)c;
@@ -58,13 +56,13 @@ void kymo_counter_inc(struct kymo_counter *c)
         add_whole(cell_of_counter(c), 1);
 }
 
-/* The word may be near its end: refuse what would carry it past. Its thread alone writes it, so a look is enough. */
+/* Whether the count would come near the end of its words. What is added at the same moment may still pass it. */
 static int would_overflow(const struct kymo__cell *cell, uint64_t n)
 {
-    struct kymo__entry *entry = kymo__entry_of(kymo__load_relaxed(&cell->loc) >> KYMO__WORD_BITS);
-    uint64_t *words = entry != NULL ? kymo__load_relaxed(&entry->words) : NULL;
-    uint64_t have = words != NULL ? kymo__load_relaxed(&words[cell->loc & (KYMO__WORDS - 1)]) : 0;
-    return n >= WORD_MAX || have >= WORD_MAX - n;
+    struct kymo_point point;
+    if (n > KYMO__COUNT_MAX || !kymo__read_cell(cell, NULL, &point))
+        return n > KYMO__COUNT_MAX;
+    return point.value.counter.whole > KYMO__COUNT_MAX - n;
 }
 
 void kymo_counter_add_int(struct kymo_counter *c, uint64_t n)

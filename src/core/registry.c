@@ -2,6 +2,7 @@
 /*
  * core/registry.c - a registry's set-up and end, its upkeep, its figures.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #define SEGMENT_DEFAULT (sizeof(void *) == 8 ? (size_t)1 << 32 : (size_t)1 << 28)
 #define SEGMENT_MAX ((uint64_t)1 << 35) /* refs are 32 bits of 8 bytes */
 #define SHARDS_DEFAULT 1024u
+#define CONST_TEXT_MAX 4096u /* constant labels stand in every line */
 #define COLLECTOR_BYTES_DEFAULT ((size_t)16 * 1024 * 1024)
 
 static void *default_alloc(void *ctx, size_t bytes)
@@ -59,6 +61,16 @@ static int options_read(const struct kymo_registry_options *from, struct kymo_re
     return to->max_shards > 65536 ? KYMO_EINVAL : 0;
 }
 
+/* There is no registry yet that could log. */
+static void complain(const struct kymo_registry_options *o, const char *what, const char *name, int error)
+{
+    char message[256];
+    if (o->log == NULL)
+        return;
+    (void)snprintf(message, sizeof(message), "%s %.64s: %s", what, name ? name : "(no name)", kymo_strerror(error));
+    o->log(o->log_ctx, KYMO_LOG_ERROR, message);
+}
+
 /* A prefix is the beginning of a name: with any letter behind it, it must be one. */
 static int prefix_check(const char *prefix)
 {
@@ -93,10 +105,15 @@ static int const_labels_check(const struct kymo_registry_options *o)
         return KYMO_ELABEL;
     if (o->n_const_labels != 0 && o->const_labels == NULL)
         return KYMO_EINVAL;
+    size_t bytes = 0;
     for (size_t i = 0; i < o->n_const_labels; i++) {
         int r = const_label_check(o->const_labels, i);
-        if (r != 0)
+        if (r == 0 && (bytes += strlen(o->const_labels[i].value)) > CONST_TEXT_MAX)
+            r = KYMO_ELIMIT;
+        if (r != 0) {
+            complain(o, "constant label", o->const_labels[i].name, r);
             return r;
+        }
     }
     return 0;
 }
@@ -225,8 +242,8 @@ int kymo_registry_new(const struct kymo_registry_options *options, struct kymo_r
         return KYMO_EINVAL;
     *reg = NULL;
     int r = options_read(options, &o);
-    if (r == 0)
-        r = prefix_check(o.prefix);
+    if (r == 0 && (r = prefix_check(o.prefix)) != 0)
+        complain(&o, "prefix", o.prefix, r);
     if (r == 0)
         r = const_labels_check(&o);
     if (r != 0)

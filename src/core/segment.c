@@ -6,6 +6,8 @@
  */
 #include "core/segment.h"
 
+#include <string.h>
+
 #include <kymo/base.h>
 
 #define COMMIT_MIN ((size_t)64 * 1024)
@@ -103,6 +105,15 @@ uint32_t kymo__segment_alloc(struct kymo__segment *s, size_t bytes, int *error)
     return ref;
 }
 
+void kymo__segment_undo(struct kymo__segment *s, uint32_t ref, size_t bytes)
+{
+    uint32_t units = (uint32_t)(round_up(bytes, 8) / 8);
+    if (ref == 0 || bytes > KYMO__SMALL_RUN / 4 || ref + units != s->small_at)
+        return;
+    memset(kymo__at(s, ref), 0, (size_t)units * 8);
+    s->small_at = ref;
+}
+
 static int column_block_ensure(struct kymo__segment *s, uint32_t index)
 {
     uint32_t *root = &s->column_roots[index / KYMO__COLUMN_BLOCK];
@@ -150,6 +161,13 @@ uint64_t kymo__slot_new(struct kymo__segment *s, enum kymo__class class, uint32_
     return loc;
 }
 
+void kymo__slot_undo(struct kymo__segment *s, uint64_t loc, uint32_t n)
+{
+    struct kymo__column *column = kymo__column_at(s, (uint32_t)(loc >> KYMO__WORD_BITS));
+    if (column->used == (loc & (KYMO__WORDS - 1)) + n)
+        column->used -= n;
+}
+
 uint32_t kymo__shard_new(struct kymo__segment *s, int *error)
 {
     /* 64 bytes more than needed, to place it on a cache line. */
@@ -169,10 +187,12 @@ uint32_t kymo__shard_new(struct kymo__segment *s, int *error)
 struct kymo__chunk *kymo__chunk_new(struct kymo__segment *s, uint32_t shard, uint32_t column, enum kymo__lane lane,
                                     int *error)
 {
-    uint32_t data = kymo__segment_pages(s, KYMO__WORDS * sizeof(uint64_t), error);
-    uint32_t ref = data != 0 ? kymo__segment_alloc(s, sizeof(struct kymo__chunk), error) : 0;
-    if (ref == 0)
+    uint32_t ref = kymo__segment_alloc(s, sizeof(struct kymo__chunk), error);
+    uint32_t data = ref != 0 ? kymo__segment_pages(s, KYMO__WORDS * sizeof(uint64_t), error) : 0;
+    if (data == 0) {
+        kymo__segment_undo(s, ref, sizeof(struct kymo__chunk));
         return NULL;
+    }
     struct kymo__chunk *chunk = kymo__at(s, ref);
     struct kymo__shard *owner = kymo__at(s, shard);
     chunk->data = data;

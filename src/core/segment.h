@@ -191,6 +191,9 @@ void kymo__segment_free(struct kymo__segment *s);
  */
 uint32_t kymo__segment_alloc(struct kymo__segment *s, size_t bytes, int *error);
 
+/** kymo__segment_undo() - takes the allocation that was made last back, if nothing came after it; else it is lost. */
+void kymo__segment_undo(struct kymo__segment *s, uint32_t ref, size_t bytes);
+
 /** kymo__segment_pages() - the same in whole pages, page-aligned. */
 uint32_t kymo__segment_pages(struct kymo__segment *s, size_t bytes, int *error);
 
@@ -199,6 +202,9 @@ uint32_t kymo__column_new(struct kymo__segment *s, enum kymo__class class, int *
 
 /** kymo__slot_new() - @n words side by side in a column of a class: a loc, or KYMO__DEAD. */
 uint64_t kymo__slot_new(struct kymo__segment *s, enum kymo__class class, uint32_t n, int *error);
+
+/** kymo__slot_undo() - takes a slot back that nobody has used, if it was the last one. */
+void kymo__slot_undo(struct kymo__segment *s, uint64_t loc, uint32_t n);
 
 /** kymo__shard_new() - a shard, owned; its ref, or 0. */
 uint32_t kymo__shard_new(struct kymo__segment *s, int *error);

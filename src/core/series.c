@@ -59,8 +59,10 @@ static uint64_t slot_take(struct kymo__family *f, int *error)
     uint64_t loc = slot_reuse(reg->segment, f->class, f->n_words);
     if (loc == KYMO__DEAD)
         loc = kymo__slot_new(reg->segment, f->class, f->n_words, error);
-    if (loc != KYMO__DEAD && (*error = kymo__columns_publish(reg)) != 0)
+    if (loc != KYMO__DEAD && (*error = kymo__columns_publish(reg)) != 0) {
+        kymo__slot_undo(reg->segment, loc, f->n_words);
         return KYMO__DEAD;
+    }
     return loc;
 }
 
@@ -73,8 +75,10 @@ static struct kymo__series *series_build(struct kymo__family *f, const char *con
     if (ref == 0)
         return NULL;
     uint64_t loc = slot_take(f, error);
-    if (loc == KYMO__DEAD)
+    if (loc == KYMO__DEAD) {
+        kymo__segment_undo(s, ref, sizeof(struct kymo__series) + text_len + KYMO__SERIES_SLACK);
         return NULL;
+    }
     struct kymo__series *series = kymo__at(s, ref);
     kymo__label_pairs(series->text, f->desc.labels, values, f->n_labels);
     series->text_len = (uint32_t)text_len & 0xffffff; /* KYMO__MAX_TEXT bounds it */
@@ -173,6 +177,14 @@ static int values_check(const struct kymo__family *f, const char *const *values,
     }
     *text_len = kymo__label_pairs_size(f->desc.labels, values, f->n_labels);
     return 0;
+}
+
+int kymo__series_first(struct kymo__family *f)
+{
+    struct kymo__key key;
+    int error;
+    (void)kymo__key_read(f, NULL, &key);
+    return series_create(f, NULL, &key, 0, &error) != NULL ? 0 : error;
 }
 
 static struct kymo__series *find_in_flight(struct kymo__family *f, const char *const *values, struct kymo__key *key)

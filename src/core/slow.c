@@ -68,13 +68,28 @@ static void set_base(const struct kymo__family *f, uint64_t loc, struct kymo__pa
     kymo__store_relaxed(&pair->sum, kymo__bits((whole ? 0.0 : v) - shards.fraction));
 }
 
+/* Large amounts look before they add, so that the word cannot wrap; small ones never get there. */
+static int add_whole(const struct kymo__family *f, struct kymo__pair *pair, uint64_t n)
+{
+    if (f->info.kind != KYMO_COUNTER || n <= (uint64_t)1 << 32) {
+        kymo__add_relaxed(&pair->n, n);
+        return 0;
+    }
+    uint64_t old = kymo__load_relaxed(&pair->n);
+    do {
+        if (old > KYMO__COUNT_MAX - n)
+            return KYMO__OVERFLOW;
+    } while (!kymo__cas_relaxed(&pair->n, &old, old + n));
+    return 0;
+}
+
+/* 0, or why it was refused: enum kymo__refusal, none of which that can happen here is 0. */
 static int record_shared(const struct kymo__family *f, uint64_t loc, struct kymo__record what)
 {
     struct kymo__pair *pair = kymo__pairs_at(f->reg->segment, loc);
     switch (what.op) {
     case KYMO__ADD_WHOLE:
-        kymo__add_relaxed(&pair->n, what.n);
-        return 0;
+        return add_whole(f, pair, what.n);
     case KYMO__ADD_FRACTION:
     case KYMO__ADD_SHARED:
         kymo__add_double_relaxed(&pair->sum, what.v);
@@ -87,7 +102,7 @@ static int record_shared(const struct kymo__family *f, uint64_t loc, struct kymo
         return 0;
     case KYMO__OBSERVE:
         pair += kymo__bucket(f->bounds, f->n_bounds, what.v);
-        return kymo__pair_add(pair, what.n, isinf(what.v) ? 0.0 : what.v * (double)what.n);
+        return kymo__pair_add(pair, what.n, isinf(what.v) ? 0.0 : what.v * (double)what.n) != 0 ? KYMO__CONTENDED : 0;
     }
     return 0;
 }
@@ -105,8 +120,9 @@ static void record_series(struct kymo__family *f, const struct kymo__series *ser
         kymo__refuse(f, KYMO__UNREGISTERED);
         return;
     }
-    if (record_shared(f, loc, what) != 0)
-        kymo__refuse(f, KYMO__CONTENDED);
+    int refused = record_shared(f, loc, what);
+    if (refused != 0)
+        kymo__refuse(f, (enum kymo__refusal)refused);
     uint32_t column = (uint32_t)(loc >> KYMO__WORD_BITS);
     uint32_t at = kymo__load_acquire(&f->reg->columns)[column]; /* with kymo__columns_publish() */
     const struct kymo__entry *entry = kymo__entry_of(at);

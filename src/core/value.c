@@ -8,26 +8,26 @@
 
 struct kymo_timer kymo_timer_start(const struct kymo_registry *reg)
 {
-    struct kymo_timer t = {reg != NULL ? reg->clock.monotonic_ns(reg->clock.ctx) : kymo__os_monotonic_ns()};
+    struct kymo_timer t = {reg, reg != NULL ? reg->clock.monotonic_ns(reg->clock.ctx) : kymo__os_monotonic_ns()};
     return t;
 }
 
-static double timer_seconds(struct kymo_timer t, const struct kymo__cell *cell)
+static double timer_seconds(struct kymo_timer t)
 {
-    struct kymo_timer now = kymo_timer_start(cell != NULL ? cell->family->reg : NULL);
+    struct kymo_timer now = kymo_timer_start(t.reg);
     return now.start_ns > t.start_ns ? (double)(now.start_ns - t.start_ns) / 1e9 : 0.0;
 }
 
 double kymo_timer_observe(struct kymo_timer t, struct kymo_histogram *h)
 {
-    double seconds = timer_seconds(t, (struct kymo__cell *)h);
+    double seconds = timer_seconds(t);
     kymo_histogram_observe(h, seconds);
     return seconds;
 }
 
 double kymo_timer_add(struct kymo_timer t, struct kymo_counter *c)
 {
-    double seconds = timer_seconds(t, (struct kymo__cell *)c);
+    double seconds = timer_seconds(t);
     kymo_counter_add(c, seconds);
     return seconds;
 }
@@ -35,7 +35,7 @@ double kymo_timer_add(struct kymo_timer t, struct kymo_counter *c)
 /* ---- reading back ---- */
 
 /* The value of a handle's series, protected from its slot being given away; 0 if it has ended. */
-static int read_cell(const struct kymo__cell *cell, uint64_t *buckets, struct kymo_point *point)
+int kymo__read_cell(const struct kymo__cell *cell, uint64_t *buckets, struct kymo_point *point)
 {
     if (cell == NULL)
         return 0;
@@ -53,7 +53,7 @@ static int read_cell(const struct kymo__cell *cell, uint64_t *buckets, struct ky
 double kymo_counter_value(const struct kymo_counter *c)
 {
     struct kymo_point point;
-    if (!read_cell((const struct kymo__cell *)c, NULL, &point))
+    if (!kymo__read_cell((const struct kymo__cell *)c, NULL, &point))
         return 0;
     return (double)point.value.counter.whole + point.value.counter.fraction;
 }
@@ -61,14 +61,14 @@ double kymo_counter_value(const struct kymo_counter *c)
 double kymo_gauge_value(const struct kymo_gauge *g)
 {
     struct kymo_point point;
-    return read_cell((const struct kymo__cell *)g, NULL, &point) ? point.value.gauge : 0;
+    return kymo__read_cell((const struct kymo__cell *)g, NULL, &point) ? point.value.gauge : 0;
 }
 
 uint64_t kymo_histogram_value(const struct kymo_histogram *h, double *sum, uint64_t *buckets, size_t n)
 {
     uint64_t counts[KYMO__MAX_BOUNDS + 1];
     struct kymo_point point;
-    int lives = read_cell((const struct kymo__cell *)h, counts, &point);
+    int lives = kymo__read_cell((const struct kymo__cell *)h, counts, &point);
     size_t have = lives ? point.value.histogram.n_bounds + 1 : 0;
     for (size_t i = 0; buckets != NULL && i < n; i++)
         buckets[i] = i < have ? counts[i] : 0;

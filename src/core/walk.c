@@ -118,7 +118,12 @@ static int show_points(struct kymo_registry *reg, struct kymo__walk *w, const st
 
 static void family_next(struct kymo_registry *reg, struct kymo__walk *w)
 {
-    w->family = w->own_begun ? w->family->next : reg->first_family;
+    if (!w->own_begun) {
+        w->family = reg->first_family;
+        w->last = reg->last_family; /* what is registered from now on is for the next walk: no name is shown twice */
+    } else {
+        w->family = w->family != w->last ? w->family->next : NULL;
+    }
     w->own_begun = 1;
     w->begun = 0;
     w->series = w->family != NULL ? w->family->record->first_series : 0;
