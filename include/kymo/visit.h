@@ -151,7 +151,7 @@ struct kymo_collector_ops {
 KYMO_API int kymo_collector_attach(struct kymo_registry *reg, const struct kymo_collector_ops *ops, void *ctx,
                                    struct kymo_collector **c);
 
-/** kymo_collector_detach() - removes it; waits for a scrape that is inside it. KYMO_EBUSY from inside a callback; KYMO_ENOENT the second time. */
+/** kymo_collector_detach() - removes it; waits for a scrape that is inside it; @c must not be used after it. KYMO_EBUSY from inside a callback: nothing happened. */
 KYMO_API int kymo_collector_detach(struct kymo_collector *c);
 
 /**

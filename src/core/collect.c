@@ -339,15 +339,6 @@ static struct kymo_collector *collector_build(struct kymo_registry *reg, const s
     return c;
 }
 
-/* The families of a collector that is gone: nobody writes them any more, their names are free. */
-static void families_withdraw(struct kymo_collector *c)
-{
-    pthread_mutex_lock(&c->reg->lock);
-    for (size_t i = 0; i < c->ops.n_descs; i++)
-        c->families[i]->dead = 1;
-    pthread_mutex_unlock(&c->reg->lock);
-}
-
 /* What was prepared, or registered and never shown, without a trace. */
 static void families_discard(struct kymo_collector *c)
 {
@@ -412,6 +403,47 @@ int kymo_collector_attach(struct kymo_registry *reg, const struct kymo_collector
     return 0;
 }
 
+/* The families of a collector that is gone: nobody writes them any more, their names are free. */
+static void families_withdraw(struct kymo_collector *c)
+{
+    pthread_mutex_lock(&c->reg->lock);
+    for (size_t i = 0; i < c->ops.n_descs; i++)
+        c->families[i]->dead = 1;
+    c->reg->n_detached++;
+    pthread_mutex_unlock(&c->reg->lock);
+}
+
+/* Under the collect lock and the registry's. */
+static void purge_locked(struct kymo_registry *reg)
+{
+    for (struct kymo_collector **link = &reg->collectors; *link != NULL;) {
+        struct kymo_collector *c = *link;
+        if (c->attached) {
+            link = &c->next;
+            continue;
+        }
+        *link = c->next;
+        for (size_t i = 0; i < c->ops.n_descs; i++) {
+            kymo__family_unlink(reg, c->families[i]);
+            kymo__family_discard(reg, c->families[i]);
+        }
+        collector_discard(reg, c);
+        reg->n_detached--;
+    }
+}
+
+void kymo__collector_purge(struct kymo_registry *reg)
+{
+    if (kymo__load_relaxed(&reg->n_detached) == 0 || kymo__collecting)
+        return;
+    pthread_mutex_lock(&reg->collect_lock);
+    pthread_mutex_lock(&reg->lock);
+    if (reg->n_walks == 0)
+        purge_locked(reg);
+    pthread_mutex_unlock(&reg->lock);
+    pthread_mutex_unlock(&reg->collect_lock);
+}
+
 int kymo_collector_detach(struct kymo_collector *c)
 {
     if (c == NULL)
@@ -420,13 +452,11 @@ int kymo_collector_detach(struct kymo_collector *c)
         return KYMO_EBUSY;
     kymo__enter();
     pthread_mutex_lock(&c->reg->collect_lock);
-    int was = c->attached;
-    c->attached = 0; /* its place in the list stays until the registry's end: a walk may be looking at it */
-    pthread_mutex_unlock(&c->reg->collect_lock);
-    if (!was)
-        return KYMO_ENOENT;
+    c->attached = 0; /* its place in the list stays while a walk may be looking at it */
     families_withdraw(c);
+    pthread_mutex_unlock(&c->reg->collect_lock);
     if (c->ops.detached != NULL)
         c->ops.detached(c->ctx);
+    kymo__collector_purge(c->reg);
     return 0;
 }

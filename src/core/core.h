@@ -52,6 +52,7 @@ struct kymo__family {
     struct kymo__cell **cells; /* blocks of KYMO__CELLS, by ordinal; replaced by a larger copy as it grows */
     uint32_t n_cell_blocks;
     uint32_t n_ordinals;
+    void *kept;         /* what cells was, and is */
     kymo_value_fn read; /* callback families */
     void *read_ctx;
     struct kymo__family *next;
@@ -98,6 +99,8 @@ struct kymo_registry {
     struct kymo__family *first_family, *last_family; /* own ones, in the order of registration */
     struct kymo__family *collected;                  /* those of collectors */
     struct kymo_collector *collectors;
+    uint32_t n_walks;            /* under way: they may look at collectors that are gone */
+    uint32_t n_detached;         /* collectors that are gone and not freed */
     uint64_t limbo[KYMO__LIMBO]; /* tables that recorders may still be reading */
     void *kept;                  /* arrays that were replaced by larger copies, and their successors */
     struct kymo_registry *next;  /* of the process */
@@ -112,12 +115,12 @@ void kymo__heap_free(struct kymo_registry *reg, void *at, size_t bytes);
 char *kymo__heap_text(struct kymo_registry *reg, const char *a, const char *b);
 void kymo__heap_text_free(struct kymo_registry *reg, char *at);
 /**
- * kymo__kept_alloc() - zeroed memory that lives until the registry's end
+ * kymo__kept_alloc() - zeroed memory that lives as long as what has the list
  * For arrays that recorders read without a lock and that grow by a larger copy: all copies together are less than
  * twice the last one.
  */
-void *kymo__kept_alloc(struct kymo_registry *reg, size_t bytes);
-void kymo__kept_free(struct kymo_registry *reg);
+void *kymo__kept_alloc(struct kymo_registry *reg, void **list, size_t bytes);
+void kymo__kept_free(struct kymo_registry *reg, void **list);
 /** kymo__retire_table() - gives a table back as soon as no recorder can be reading it. */
 void kymo__retire_table(struct kymo_registry *reg, uint64_t table);
 /** kymo__reclaim() - tries to free what was retired. */
@@ -249,6 +252,8 @@ struct kymo__walk {
  * point comes first in the next step.
  */
 int kymo__walk_step(struct kymo_registry *reg, struct kymo__walk *walk, const struct kymo_visitor *visitor);
+/** kymo__walk_begin(), kymo__walk_end() - between them nothing that the walk may look at is freed. */
+void kymo__walk_begin(struct kymo_registry *reg, struct kymo__walk *walk);
 void kymo__walk_end(struct kymo_registry *reg, struct kymo__walk *walk);
 
 /* ---- collect.c ---- */
@@ -258,6 +263,8 @@ struct kymo_visit *kymo__collect_run(struct kymo_registry *reg, struct kymo_coll
 /** kymo__collect_replay() - shows what was remembered; after KYMO_EAGAIN it goes on with the same point. */
 int kymo__collect_replay(struct kymo_visit *visit, const struct kymo_visitor *visitor);
 void kymo__collect_free(struct kymo_registry *reg, struct kymo_visit *visit);
+/** kymo__collector_purge() - frees collectors that were detached, and their families, if no walk is under way. */
+void kymo__collector_purge(struct kymo_registry *reg);
 /** kymo__collector_free_all() - at the registry's end. */
 void kymo__collector_free_all(struct kymo_registry *reg);
 

@@ -43,6 +43,7 @@ void kymo__family_discard(struct kymo_registry *reg, struct kymo__family *f)
 {
     if (f == NULL)
         return;
+    kymo__kept_free(reg, &f->kept);
     labels_free(reg, f);
     aliases_free(reg, f);
     if (f->bounds != NULL)

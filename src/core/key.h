@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "base/sanitize.h"
 #include "core/record.h"
 
 struct kymo__key {
@@ -34,14 +35,8 @@ static inline uint64_t kymo__mix(uint64_t h, uint64_t w)
 #endif
 }
 
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && !defined(__SANITIZE_ADDRESS__)
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && !KYMO__SANITIZED
 #define KYMO__READ_WORDS 1
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#undef KYMO__READ_WORDS
-#define KYMO__READ_WORDS 0
-#endif
-#endif
 #else
 #define KYMO__READ_WORDS 0
 #endif

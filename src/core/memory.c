@@ -93,26 +93,26 @@ struct kept {
     size_t bytes;
 };
 
-void *kymo__kept_alloc(struct kymo_registry *reg, size_t bytes)
+void *kymo__kept_alloc(struct kymo_registry *reg, void **list, size_t bytes)
 {
     struct kept *kept = kymo__heap_alloc(reg, sizeof(*kept) + bytes);
     if (kept == NULL)
         return NULL;
     kept->bytes = sizeof(*kept) + bytes;
-    kept->next = reg->kept;
-    reg->kept = kept;
+    kept->next = *list;
+    *list = kept;
     return kept + 1;
 }
 
-void kymo__kept_free(struct kymo_registry *reg)
+void kymo__kept_free(struct kymo_registry *reg, void **list)
 {
-    struct kept *kept = reg->kept;
+    struct kept *kept = *list;
     while (kept != NULL) {
         struct kept *next = kept->next;
         kymo__heap_free(reg, kept, kept->bytes);
         kept = next;
     }
-    reg->kept = NULL;
+    *list = NULL;
 }
 
 void kymo__log(const struct kymo_registry *reg, enum kymo_log_level level, const char *format, ...)

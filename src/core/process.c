@@ -47,7 +47,7 @@ int kymo__columns_publish(struct kymo_registry *reg)
         uint32_t cap = reg->columns_cap ? reg->columns_cap * 2 : 32;
         while (cap < need)
             cap *= 2;
-        uint32_t *larger = kymo__kept_alloc(reg, cap * sizeof(*larger));
+        uint32_t *larger = kymo__kept_alloc(reg, &reg->kept, cap * sizeof(*larger));
         if (larger == NULL)
             return KYMO_ENOMEM;
         if (have != 0)

@@ -211,7 +211,7 @@ static void registry_discard(struct kymo_registry *reg)
     kymo__collector_free_all(reg);
     families_free(reg, reg->first_family);
     families_free(reg, reg->collected);
-    kymo__kept_free(reg);
+    kymo__kept_free(reg, &reg->kept);
     for (size_t i = 0; i < reg->n_const_labels; i++) {
         kymo__heap_text_free(reg, (char *)(uintptr_t)reg->const_labels[i].name);
         kymo__heap_text_free(reg, (char *)(uintptr_t)reg->const_labels[i].value);

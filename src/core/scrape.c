@@ -110,6 +110,7 @@ int kymo_scrape_new(struct kymo_registry *reg, const struct kymo_encoder *encode
         return KYMO_ENOMEM;
     }
     page_empty(s);
+    kymo__walk_begin(reg, &s->walk);
     *scrape = s;
     return 0;
 }

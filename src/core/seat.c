@@ -117,6 +117,8 @@ static void entry_share(struct kymo_registry *reg, struct kymo__seat *seat, uint
 {
     struct kymo__entry *entry = kymo__entry_at(seat, reg->columns[column]);
     struct kymo__segment *s = reg->segment;
+    if (entry->ctl != NULL)
+        return; /* in use already */
     kymo__store_relaxed(&entry->pairs, kymo__at(s, kymo__column_at(s, column)->pairs));
     kymo__store_release(&entry->ctl, &kymo__shard_of(seat, reg)->ctl); /* with kymo__begin() in record.h */
 }

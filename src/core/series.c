@@ -24,7 +24,7 @@ static int cell_ensure(struct kymo__family *f, uint32_t ordinal)
     uint32_t block = ordinal / KYMO__CELLS;
     if (block >= f->n_cell_blocks) {
         uint32_t n = f->n_cell_blocks ? f->n_cell_blocks * 2 : 1;
-        struct kymo__cell **larger = kymo__kept_alloc(f->reg, n * sizeof(struct kymo__cell *));
+        struct kymo__cell **larger = kymo__kept_alloc(f->reg, &f->kept, n * sizeof(struct kymo__cell *));
         if (larger == NULL)
             return KYMO_ENOMEM;
         if (f->n_cell_blocks != 0)
@@ -33,7 +33,8 @@ static int cell_ensure(struct kymo__family *f, uint32_t ordinal)
         f->n_cell_blocks = n;
     }
     if (f->cells[block] == NULL)
-        f->cells[block] = kymo__kept_alloc(f->reg, (f->n_labels ? KYMO__CELLS : 1) * sizeof(struct kymo__cell));
+        f->cells[block] =
+            kymo__kept_alloc(f->reg, &f->kept, (f->n_labels ? KYMO__CELLS : 1) * sizeof(struct kymo__cell));
     return f->cells[block] != NULL ? 0 : KYMO_ENOMEM;
 }
 

@@ -38,11 +38,23 @@ static int view_ensure(struct kymo_registry *reg, struct kymo__walk *w)
     return 0;
 }
 
+void kymo__walk_begin(struct kymo_registry *reg, struct kymo__walk *w)
+{
+    memset(w, 0, sizeof(*w));
+    pthread_mutex_lock(&reg->lock);
+    reg->n_walks++;
+    pthread_mutex_unlock(&reg->lock);
+}
+
 void kymo__walk_end(struct kymo_registry *reg, struct kymo__walk *w)
 {
     kymo__heap_free(reg, w->buckets, w->view_bytes);
     kymo__collect_free(reg, w->remembered);
     memset(w, 0, sizeof(*w));
+    pthread_mutex_lock(&reg->lock);
+    reg->n_walks--;
+    pthread_mutex_unlock(&reg->lock);
+    kymo__collector_purge(reg);
 }
 
 /* ---- own series ---- */
@@ -195,9 +207,9 @@ int kymo_registry_visit(struct kymo_registry *reg, const struct kymo_visitor *vi
     if (kymo__collecting)
         return KYMO_EBUSY;
     v = *visitor;
-    memset(&w, 0, sizeof(w));
     kymo__enter();
     kymo__provide(reg);
+    kymo__walk_begin(reg, &w);
     int r = kymo__walk_step(reg, &w, &v);
     kymo__walk_end(reg, &w);
     return r;
