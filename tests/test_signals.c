@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/sanitize.h"
 #include "core/core.h"
 
 #ifndef sigev_notify_thread_id
@@ -341,7 +342,8 @@ static void a_jump_out_of_a_recording_leaves_it_whole_or_undone(void)
     printf("signals, jumps: %" PRIu64 " out of recordings, %" PRIu64 " inside an update; %" PRIu64 " to %" PRIu64
            " observations\n",
            jumps, seen.inside / 2, returned[2], begun[2]);
-    CHECK(seen.inside > 0);
+    /* Under a sanitizer the way back takes longer than the timer: every signal is waiting when it is let in. */
+    CHECK(seen.inside > 0 || KYMO__SANITIZED);
     kymo_registry_free(m.reg);
 }
 

@@ -409,7 +409,7 @@ static void families_withdraw(struct kymo_collector *c)
     pthread_mutex_lock(&c->reg->lock);
     for (size_t i = 0; i < c->ops.n_descs; i++)
         c->families[i]->dead = 1;
-    c->reg->n_detached++;
+    kymo__add_relaxed(&c->reg->n_detached, 1); /* a hint for those without the lock */
     pthread_mutex_unlock(&c->reg->lock);
 }
 
@@ -428,7 +428,7 @@ static void purge_locked(struct kymo_registry *reg)
             kymo__family_discard(reg, c->families[i]);
         }
         collector_discard(reg, c);
-        reg->n_detached--;
+        kymo__add_relaxed(&reg->n_detached, (uint32_t)-1);
     }
 }
 
