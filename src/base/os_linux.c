@@ -9,7 +9,6 @@
 #include "base/atomic.h"
 
 #include <errno.h>
-#include <linux/membarrier.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -20,6 +19,9 @@
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
+
+/* From the kernel's interface; its header need not be installed where a program is built. */
+enum { PRIVATE_EXPEDITED = 1 << 3, REGISTER_PRIVATE_EXPEDITED = 1 << 4 };
 
 void *kymo__os_reserve(size_t bytes)
 {
@@ -74,11 +76,11 @@ static int membarrier_call(int command)
 int kymo__os_membarrier(void)
 {
     /* Registration is inherited by fork() but not needed twice; asking again after a refusal costs one system call. */
-    if (membarrier_call(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
+    if (membarrier_call(PRIVATE_EXPEDITED) == 0)
         return 0;
-    if (membarrier_call(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0)
+    if (membarrier_call(REGISTER_PRIVATE_EXPEDITED) != 0)
         return -1;
-    return membarrier_call(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0 ? 0 : -1;
+    return membarrier_call(PRIVATE_EXPEDITED) == 0 ? 0 : -1;
 }
 
 uint32_t kymo__os_thread_id(void)
