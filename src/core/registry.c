@@ -12,7 +12,11 @@
 
 #define SEGMENT_MIN ((size_t)1024 * 1024)
 #define SEGMENT_DEFAULT (sizeof(void *) == 8 ? (size_t)1 << 32 : (size_t)1 << 28)
-#define SEGMENT_MAX ((uint64_t)1 << 35) /* refs are 32 bits of 8 bytes */
+#if SIZE_MAX > UINT32_MAX
+#define SEGMENT_MAX ((size_t)1 << 35) /* refs are 32 bits of 8 bytes */
+#else
+#define SEGMENT_MAX (SIZE_MAX / 2)
+#endif
 #define SHARDS_DEFAULT 1024u
 #define CONST_TEXT_MAX 4096u /* constant labels stand in every line */
 #define COLLECTOR_BYTES_DEFAULT ((size_t)16 * 1024 * 1024)

@@ -41,7 +41,7 @@ struct kymo__segment *kymo__segment_new(size_t bytes)
 
 void kymo__segment_free(struct kymo__segment *s)
 {
-    kymo__os_release(s, s->reserved_bytes);
+    kymo__os_release(s, (size_t)s->reserved_bytes);
 }
 
 /* Makes everything below end usable, in steps that grow with the segment. */
