@@ -3,7 +3,7 @@
  * core/table.c - a family's hash table: finding a series by its label values without a lock, and growing step by step.
  *
  * A table's entry is one word, hash << 32 | ref, stored with release when the series is complete; entries are never
- * taken out of a table that can be reached, so a probe that meets an empty entry is done. A table grows by a larger one
+ * taken out of a table that can be reached, so a probe that meets an empty entry is done. Small tables are kept nearly empty. A table grows by a larger one
  * beside it: each insertion moves a few entries, readers look in the new one, then in the old one, and once more if
  * either was replaced meanwhile. No call ever moves them all.
  */
@@ -142,13 +142,23 @@ void kymo__table_move(struct kymo__family *f)
     }
 }
 
-/* Makes sure that one more entry fits, at a load of at most 7/8. */
+/*
+ * How many entries a table takes. Few where it is small: a second probe is a branch that nobody can predict, and it is
+ * resolved only after the hash is known.
+ */
+static uint32_t capacity(uint32_t log2)
+{
+    uint32_t size = (uint32_t)1 << log2;
+    return log2 <= 9 ? size / 8 : log2 <= 12 ? size / 4 : size / 8 * 7;
+}
+
+/* Makes sure that one more entry fits. */
 int kymo__table_grow(struct kymo__family *f)
 {
     struct kymo__family_record *record = f->record;
     uint32_t log2 = (uint32_t)(record->table & 0xff);
     int error = 0;
-    if (record->table != 0 && (uint64_t)(record->n_series + 1) * 8 <= ((uint64_t)7 << log2))
+    if (record->table != 0 && record->n_series + 1 <= capacity(log2))
         return 0;
     while (record->old_table != 0) /* has happened long ago, unless a table of 16 filled up at once */
         kymo__table_move(f);
