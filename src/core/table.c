@@ -3,9 +3,9 @@
  * core/table.c - a family's hash table: finding a series by its label values without a lock, and growing step by step.
  *
  * A table's entry is one word, hash << 32 | ref, stored with release when the series is complete; entries are never
- * taken out of a table that can be reached, so a probe that meets an empty entry is done. Small tables are kept nearly empty. A table grows by a larger one
- * beside it: each insertion moves a few entries, readers look in the new one, then in the old one, and once more if
- * either was replaced meanwhile. No call ever moves them all.
+ * taken out of a table that can be reached, so a probe that meets an empty entry is done. Small tables are kept nearly
+ * empty. A table grows by a larger one beside it: each insertion moves a few entries, readers look in the new one, then
+ * in the old one, and once more if either was replaced meanwhile. No call ever moves them all.
  */
 #include "core/table.h"
 
