@@ -6,27 +6,12 @@
  */
 #include "torture.h"
 
-static struct {
-    struct kymo_registry *reg;
-    struct kymo_counter *whole, *fraction;
-    struct kymo_gauge *updown, *set;
-    struct kymo_histogram *h;
-    struct kymo_counter_family *c_labels;
-    struct kymo_histogram_family *h_labels;
-} m;
+static struct one_of_each m;
 
 static void metrics_new(size_t max_shards)
 {
     m.reg = registry_with_shards(max_shards);
-    REQUIRE(kymo_counter_new(m.reg, KYMO_DESC(.name = "whole_total", .help = "x"), &m.whole) == 0);
-    REQUIRE(kymo_counter_new(m.reg, KYMO_DESC(.name = "fraction_total", .help = "x"), &m.fraction) == 0);
-    REQUIRE(kymo_gauge_new(m.reg, KYMO_DESC(.name = "updown", .help = "x", .gauge_mode = KYMO_GAUGE_UPDOWN),
-                           &m.updown) == 0);
-    REQUIRE(kymo_gauge_new(m.reg, KYMO_DESC(.name = "set", .help = "x"), &m.set) == 0);
-    REQUIRE(kymo_histogram_new(m.reg, EXACT_DESC(.name = "exact_h"), &m.h) == 0);
-    REQUIRE(kymo_counter_family_new(m.reg, KYMO_DESC(.name = "labels_total", .help = "x", KYMO_LABELS("i")),
-                                    &m.c_labels) == 0);
-    REQUIRE(kymo_histogram_family_new(m.reg, EXACT_DESC(.name = "exact_labels", KYMO_LABELS("i")), &m.h_labels) == 0);
+    one_of_each_new(&m);
 }
 
 static void records(unsigned n)

@@ -26,7 +26,6 @@
 #define kymo__cas_relaxed(p, e, v) __atomic_compare_exchange_n((p), (e), (v), 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
 #define kymo__fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define kymo__fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
-#define kymo__fence_full() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 /* Orders this thread against its own signal handlers, and against whoever issues a membarrier: no instruction. */
 #define kymo__fence_signal() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
