@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fuzz_desc.c - any descriptor is either refused by name, leaving the registry as it was, or accepted, and then the page
- * is good and shows exactly what was put in.
+ * fuzz_desc.c - any descriptor is either refused by name, leaving the registry as it was, or accepted, and then the
+ * page is good and shows exactly what was put in.
  *
- * Input: kind, flags, number of labels, number of bounds, one byte each; the bounds, eight bytes each; the rest is split
- * at NULs into name, help, unit, label names, label values. Two flags make the name and the label names legal letter by
- * letter, so that inputs get past them. The registry has a counter and a histogram to clash with. The page is read by
- * a parser that shares no code with the encoder.
+ * Input: kind, flags, number of labels, number of bounds or states, one byte each; the bounds, eight bytes each; the
+ * rest is split at NULs into name, help, unit, label names, label values, which are the states too. Two flags make the
+ * name and the label names legal letter by letter, so that inputs get past them; one lets them be any UTF-8 text. All
+ * kinds but the first three are reported by a collector. There are a counter and a histogram to clash with. The
+ * page, with names escaped and with names as they are, is read by a parser that shares no code with the encoder.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -15,13 +16,23 @@
 
 #include <kymo/kymo.h>
 
+#include "base/name.h"
 #include "page.h"
 
 #define MAX_LABELS 5u
 #define MAX_BOUNDS 520u
 #define MAX_STRINGS (3u + 2u * MAX_LABELS)
 
-enum { LEGAL_NAME = 1, LEGAL_LABELS = 2, SINGLE = 4, PREFIX = 8, CONST_LABEL = 16, UPDOWN = 32, NO_UNIT = 64 };
+enum {
+    LEGAL_NAME = 1,
+    LEGAL_LABELS = 2,
+    SINGLE = 4,
+    PREFIX = 8,
+    CONST_LABEL = 16,
+    UPDOWN = 32,
+    NO_UNIT = 64,
+    UTF8 = 128
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,7 +40,7 @@ struct input {
     char *bytes;
     enum kymo_kind kind;
     unsigned flags;
-    size_t n_labels, n_bounds;
+    size_t n_labels, n_bounds, n_states;
     const char *name, *help, *unit;
     const char *labels[MAX_LABELS], *values[MAX_LABELS];
     double bounds[MAX_BOUNDS];
@@ -66,12 +77,14 @@ static void read_strings(struct input *in, size_t n)
 
 static void read_input(struct input *in, const uint8_t *data, size_t size)
 {
-    static const enum kymo_kind kinds[] = {KYMO_COUNTER, KYMO_GAUGE, KYMO_HISTOGRAM};
     memset(in, 0, sizeof(*in));
-    in->kind = kinds[data[0] % 3];
+    in->kind = (enum kymo_kind)(data[0] < 128 ? KYMO_COUNTER + data[0] % 3 : KYMO_INFO + data[0] % 5);
     in->flags = data[1];
     in->n_labels = data[2] % (MAX_LABELS + 1);
-    in->n_bounds = (size_t)data[3] * 2 % (MAX_BOUNDS + 1);
+    if (in->kind == KYMO_STATESET)
+        in->n_states = data[3] % (MAX_LABELS + 1);
+    else
+        in->n_bounds = (size_t)data[3] * 2 % (MAX_BOUNDS + 1);
     data += 4;
     size -= 4;
     if (in->n_bounds > size / sizeof(double))
@@ -98,6 +111,8 @@ static struct kymo_registry *registry_of(const struct input *in)
     o.prefix = in->flags & PREFIX ? "pre_" : NULL;
     o.const_labels = &constant;
     o.n_const_labels = in->flags & CONST_LABEL ? 1 : 0;
+    o.utf8_names = in->flags & UTF8 ? 1 : 0;
+    o.config = "";
     REQUIRE(kymo_registry_new(&o, &reg) == 0);
     REQUIRE(kymo_counter_new(reg, KYMO_DESC(.name = "a_total", .help = "A."), &c) == 0);
     REQUIRE(kymo_histogram_new(reg, KYMO_DESC(.name = "b", .help = "B.", KYMO_BOUNDS(1)), &h) == 0);
@@ -113,14 +128,62 @@ static struct kymo_desc desc_of(const struct input *in)
     kymo_desc_set_labels(&d, in->labels, in->n_labels);
     if (in->n_bounds != 0)
         kymo_desc_set_bounds(&d, in->bounds, in->n_bounds);
+    if (in->n_states != 0)
+        kymo_desc_set_states(&d, in->values, in->n_states);
     if (in->flags & UPDOWN)
         kymo_desc_set_gauge_mode(&d, KYMO_GAUGE_UPDOWN);
     return d;
 }
 
+/* One point of the only family, whatever its kind: all zeros is a value of each. */
+static int report(void *ctx, struct kymo_visit *visit)
+{
+    static const double no_bounds[] = {0};
+    static const uint64_t one_bucket[] = {0};
+    const struct input *in = ctx;
+    struct kymo_point point;
+    memset(&point, 0, sizeof(point));
+    point.size = sizeof(point);
+    point.values = in->values;
+    if (in->kind == KYMO_GAUGE_HISTOGRAM) {
+        point.value.histogram.bounds = no_bounds;
+        point.value.histogram.buckets = one_bucket;
+    }
+    return kymo_collect(visit, 0, &point);
+}
+
+static int attach(struct kymo_registry *reg, const struct input *in, const struct kymo_desc *d)
+{
+    struct kymo_collector_ops ops;
+    memset(&ops, 0, sizeof(ops));
+    ops.size = sizeof(ops);
+    ops.name = "fuzzed";
+    ops.descs = d;
+    ops.kinds = &in->kind;
+    ops.n_descs = 1;
+    ops.collect = report;
+    return kymo_collector_attach(reg, &ops, (void *)(uintptr_t)in, NULL);
+}
+
+static int values_are_good(const struct input *in)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < in->n_labels; i++) {
+        total += strlen(in->values[i]);
+        if (!text_is_utf8(in->values[i], strlen(in->values[i])))
+            return 0;
+    }
+    return total <= 60000;
+}
+
 /* Registers and records once; whether there is a series is *series. */
 static int add(struct kymo_registry *reg, const struct input *in, const struct kymo_desc *d, int *series)
 {
+    if (in->kind > KYMO_HISTOGRAM) {
+        int error = attach(reg, in, d);
+        *series = error == 0 && values_are_good(in);
+        return error;
+    }
     struct kymo_counter_family *cf;
     struct kymo_gauge_family *gf;
     struct kymo_histogram_family *hf;
@@ -148,37 +211,59 @@ static int add(struct kymo_registry *reg, const struct input *in, const struct k
     return r;
 }
 
-static int values_are_good(const struct input *in)
+/* ---- the page ---- */
+
+/* A name as this page should have it; there is room for any, 255 bytes with a prefix. */
+static void shown(char to[2048], const char *prefix, const char *name, enum kymo__name_kind kind, int escaping)
 {
-    size_t total = 0;
-    for (size_t i = 0; i < in->n_labels; i++) {
-        total += strlen(in->values[i]);
-        if (!text_is_utf8(in->values[i], strlen(in->values[i])))
-            return 0;
-    }
-    return total <= 60000;
+    char full[512];
+    (void)snprintf(full, sizeof(full), "%s%s", prefix, name);
+    if (escaping == KYMO_ALLOW_UTF8)
+        (void)strcpy(to, full);
+    else
+        to[kymo__name_escape(to, full, strlen(full), kind, (enum kymo__scheme)escaping, 0)] = '\0';
 }
 
-static void check_sample(const struct input *in, const struct text_page *page, const struct text_sample *sample)
+static void check_sample(const struct input *in, const struct text_page *page, const struct text_sample *sample,
+                         int escaping)
 {
+    char name[2048];
     size_t skip = in->flags & CONST_LABEL ? 1 : 0;
     const struct text_label *labels = text_labels(page, sample);
     CHECK(sample->n_labels >= in->n_labels + skip && sample->n_labels <= in->n_labels + skip + 1);
     for (size_t i = 0; i < in->n_labels && sample->n_labels >= in->n_labels + skip; i++) {
-        CHECK_STRING(labels[skip + i].name, in->labels[i]);
+        shown(name, "", in->labels[i], KYMO__LABEL_NAME, escaping);
+        CHECK_STRING(labels[skip + i].name, name);
         CHECK_STRING(labels[skip + i].value, in->values[i]);
     }
 }
 
-static void check_accepted(const struct input *in, struct kymo_registry *reg)
+static size_t n_lines(const struct input *in)
 {
-    static const char *const words[] = {"", "counter", "gauge", "histogram"};
-    struct page p = page_of(reg);
+    size_t n_bounds = in->n_bounds != 0 ? in->n_bounds : kymo_buckets_web_n;
+    return in->kind == KYMO_HISTOGRAM         ? n_bounds + 3
+           : in->kind == KYMO_GAUGE_HISTOGRAM ? 3
+           : in->kind == KYMO_SUMMARY         ? 2
+           : in->kind == KYMO_STATESET        ? in->n_states
+                                              : 1;
+}
+
+static void check_page(const struct input *in, struct kymo_registry *reg, int escaping)
+{
+    static const char *const words[] = {"",      "counter", "gauge",     "histogram", "gauge",
+                                        "gauge", "summary", "histogram", "untyped"};
+    struct kymo_format f = *kymo_format_find("text");
+    struct page p = {NULL, 0, 0, 0};
+    const struct kymo_sink sink = {sizeof(sink), &p, page_append};
     struct text_page page;
-    char name[300];
+    char name[2048];
     size_t found = 0;
     int ours = strncmp(in->name, "kymo_", 5) == 0; /* these get no prefix */
-    (void)snprintf(name, sizeof(name), "%s%s", in->flags & PREFIX && !ours ? "pre_" : "", in->name);
+    f.escaping = (enum kymo_escaping)escaping;
+    page_append(&p, "", 0);
+    CHECK_INT(kymo_registry_write(reg, &f, &sink), 0);
+    page_must_parse(&p);
+    shown(name, in->flags & PREFIX && !ours ? "pre_" : "", in->name, KYMO__METRIC_NAME, escaping);
     CHECK(text_parse(&page, p.text, p.n));
     for (size_t i = 0; i < page.n_families; i++) {
         const struct text_family *family = &page.families[i];
@@ -187,14 +272,20 @@ static void check_accepted(const struct input *in, struct kymo_registry *reg)
         found++;
         CHECK_STRING(family->help, in->help);
         CHECK_STRING(family->type, words[in->kind]);
-        size_t n_bounds = in->n_bounds != 0 ? in->n_bounds : kymo_buckets_web_n;
-        CHECK_U64(family->n_samples, in->kind == KYMO_HISTOGRAM ? n_bounds + 3 : 1);
+        CHECK_U64(family->n_samples, n_lines(in));
         for (size_t j = 0; j < family->n_samples; j++)
-            check_sample(in, &page, &page.samples[family->first_sample + j]);
+            check_sample(in, &page, &page.samples[family->first_sample + j], escaping);
     }
     CHECK_U64(found, 1);
     text_page_free(&page);
     page_free(&p);
+}
+
+static void check_accepted(const struct input *in, struct kymo_registry *reg)
+{
+    for (int escaping = KYMO_ESCAPE_UNDERSCORES; escaping <= KYMO_ALLOW_UTF8; escaping++)
+        if (escaping == KYMO_ESCAPE_UNDERSCORES || (in->flags & UTF8))
+            check_page(in, reg, escaping);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -82,7 +82,7 @@ static void write_point(struct output *out, const struct kymo_family *family, co
 {
     const struct kymo_encoder *encoder = kymo_encoder_find("text");
     must(encoder != NULL, "the build has the format");
-    struct kymo_page page = {out->text, out->text + out->cap, 1, NULL, 0};
+    struct kymo_page page = {out->text, out->text + out->cap, kymo_format_find("text"), 1, NULL, 0};
     while (encoder->sample(&page, family, point) == KYMO_EAGAIN) {
         must(page.at == out->text && page.fresh == 1, "nothing was written without room");
         free(out->text);
@@ -167,7 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *pairs = pairs_with_spill(names, in.strings + 2, desc.n_labels, &by_text.labels_len);
     by_text.labels = pairs;
     if (in.kind == KYMO_HISTOGRAM)
-        by_text.value.histogram = (struct kymo_histogram_point){3, 1.5, &bound, 1, buckets};
+        by_text.value.histogram = (struct kymo_histogram_point){3, 1.5, &bound, 1, buckets, NULL};
     struct kymo_point by_values = by_text;
     by_values.id = 0;
     by_values.labels = NULL;

@@ -46,7 +46,7 @@ static inline int page_write(struct kymo_registry *reg, struct page *p)
     const struct kymo_sink sink = {sizeof(sink), p, page_append};
     *p = (struct page){NULL, 0, 0, 0};
     page_append(p, "", 0);
-    return kymo_registry_write(reg, kymo_encoder_find("text"), &sink);
+    return kymo_registry_write(reg, kymo_format_find("text"), &sink);
 }
 
 static inline void page_free(struct page *p)

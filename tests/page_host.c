@@ -14,32 +14,17 @@
  */
 #define _GNU_SOURCE
 
-#include <errno.h>
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <kymo/kymo.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* Whatever fails here, fails the test that runs this program. */
-#define MUST(condition)                                                                                                \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "page_host: %s:%d: %s\n", __FILE__, __LINE__, #condition);                                 \
-            exit(1);                                                                                                   \
-        }                                                                                                              \
-    } while (0)
+#include "host.h"
 
 /* One of the two registries, and what every sample of it carries. */
 struct site {
@@ -73,23 +58,11 @@ static FILE *json_list_next(struct json_list *list)
     return list->file;
 }
 
-static void put_json_string(FILE *f, const char *s)
-{
-    fputc('"', f);
-    for (; *s != '\0'; s++) {
-        if ((unsigned char)*s < 0x20)
-            fprintf(f, "\\u%04x", (unsigned)*s);
-        else
-            fprintf(f, *s == '"' || *s == '\\' ? "\\%c" : "%c", *s);
-    }
-    fputc('"', f);
-}
-
 static void expect_family(const struct site *s, const char *name, const char *type, const char *help)
 {
     FILE *f = json_list_next(&families);
     fprintf(f, "{\"name\":\"%s%s\",\"type\":\"%s\",\"help\":", s->prefix, name, type);
-    put_json_string(f, help);
+    host_json_string(f, help);
     fputc('}', f);
 }
 
@@ -106,7 +79,7 @@ static const struct row no_labels = {NULL, NULL, 0, NULL};
 static void put_json_label(FILE *f, int *first, const char *name, const char *value)
 {
     fprintf(f, "%s\"%s\":", *first ? "" : ",", name);
-    put_json_string(f, value);
+    host_json_string(f, value);
     *first = 0;
 }
 
@@ -556,7 +529,8 @@ static const enum kymo_kind outside_kinds[] = {KYMO_COUNTER, KYMO_GAUGE, KYMO_HI
 
 static void set_outside_value(struct kymo_point *point, size_t family, size_t i)
 {
-    static const struct kymo_histogram_point histogram = {7, -3 + 2 * 1.5 + 4 * 8, outside_bounds, 2, outside_buckets};
+    static const struct kymo_histogram_point histogram = {7, -3 + 2 * 1.5 + 4 * 8, outside_bounds,
+                                                          2, outside_buckets,      NULL};
     if (family == OUTSIDE_COUNTER) {
         point->value.counter.whole = (UINT64_C(1) << 53) + 1 + 2 * i;
     } else if (family == OUTSIDE_GAUGE) {
@@ -662,122 +636,34 @@ static void print_page(FILE *file)
 {
     const struct kymo_sink sink = {sizeof(sink), file, write_file};
     for (size_t i = 0; i < COUNT(sites); i++)
-        MUST(kymo_registry_write(sites[i].reg, kymo_encoder_find("text"), &sink) == 0);
+        MUST(kymo_registry_write(sites[i].reg, kymo_format_find("text"), &sink) == 0);
 }
 
-/* ---- HTTP: enough for a client that asks for one page and reads it ---- */
+/* ---- serving it ---- */
 
-static int64_t now_ms(void)
+static int answer(const struct host_request *request, struct host_reply *reply)
 {
-    struct timespec now;
-    MUST(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static int listen_somewhere(unsigned *port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    MUST(fd >= 0);
-    MUST(bind(fd, (const struct sockaddr *)&address, size) == 0 && listen(fd, 16) == 0);
-    MUST(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
-    *port = ntohs(address.sin_port);
-    return fd;
-}
-
-static int send_all(int fd, const char *data, size_t n)
-{
-    while (n > 0) {
-        ssize_t sent = send(fd, data, n, MSG_NOSIGNAL);
-        if (sent <= 0)
-            return -1;
-        data += sent;
-        n -= (size_t)sent;
-    }
-    return 0;
-}
-
-/* Reads up to the empty line after the headers; whether it was a GET of the page. */
-static int read_request(int fd)
-{
-    char text[8192];
-    size_t n = 0;
-    text[0] = '\0';
-    while (strstr(text, "\r\n\r\n") == NULL) {
-        ssize_t got = recv(fd, text + n, sizeof(text) - 1 - n, 0);
-        if (got <= 0)
-            return 0;
-        n += (size_t)got;
-        text[n] = '\0';
-    }
-    return strncmp(text, "GET /metrics ", 13) == 0;
-}
-
-static int send_page(int fd)
-{
-    char head[256];
-    char *page = NULL;
-    size_t n = 0;
-    FILE *file = open_memstream(&page, &n);
-    MUST(file != NULL);
-    print_page(file);
-    MUST(fclose(file) == 0);
-    int head_len = snprintf(head, sizeof(head),
-                            "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
-                            kymo_encoder_find("text")->content_type, n);
-    int r = send_all(fd, head, (size_t)head_len);
-    if (r == 0)
-        r = send_all(fd, page, n);
-    free(page);
-    return r;
-}
-
-static void serve_one(int fd)
-{
-    static const char not_found[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     static unsigned scrapes;
-    const struct timeval patience = {.tv_sec = 5, .tv_usec = 0};
-    MUST(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0);
-    MUST(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0);
-    if (!read_request(fd))
-        (void)send_all(fd, not_found, sizeof(not_found) - 1);
-    else if (send_page(fd) == 0)
-        printf("scrape %u\n", ++scrapes);
-}
-
-static void serve(long seconds)
-{
-    const int64_t end = now_ms() + seconds * 1000;
-    unsigned port;
-    struct pollfd door = {.fd = listen_somewhere(&port), .events = POLLIN};
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    printf("port %u\n", port);
-    for (int64_t left; (left = end - now_ms()) > 0;) {
-        if (poll(&door, 1, (int)left) <= 0)
-            continue;
-        int fd = accept(door.fd, NULL, NULL);
-        if (fd < 0)
-            continue;
-        serve_one(fd);
-        close(fd);
-    }
-    close(door.fd);
+    if (strcmp(request->path, "/metrics") != 0)
+        return 0;
+    print_page(reply->body);
+    (void)snprintf(reply->content_type, sizeof(reply->content_type), "%s", kymo_encoder_find("text")->content_type);
+    (void)snprintf(reply->said, sizeof(reply->said), "scrape %u", ++scrapes);
+    return 1;
 }
 
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "--seconds";
-    char *end = NULL;
-    long seconds = argc > 2 ? strtol(argv[2], &end, 10) : 120;
-    int serving = strcmp(what, "--seconds") == 0 && (end == NULL || (*end == '\0' && seconds > 0 && seconds <= 3600));
+    long seconds = host_seconds(argc > 2 ? argv[2] : NULL, 120);
+    int serving = strcmp(what, "--seconds") == 0 && seconds > 0;
     if (!serving && strcmp(what, "--print") != 0 && strcmp(what, "--json") != 0) {
         fputs("usage: page_host --print | --json | [--seconds N], N from 1 to 3600\n", stderr);
         return 2;
     }
     sites_fill();
     if (serving)
-        serve(seconds);
+        host_serve(seconds, answer);
     else if (strcmp(what, "--print") == 0)
         print_page(stdout);
     else

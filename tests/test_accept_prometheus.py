@@ -13,124 +13,32 @@ Exit: 0, 1, or 77 if there is no such server here (servers.py says where one may
 
 import contextlib
 import csv
-import json
 import os
 import pathlib
 import re
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-import urllib.error
-import urllib.parse
 
 ROOT = pathlib.Path(os.environ["KYMO_SOURCE_ROOT"])
 sys.path.insert(0, str(ROOT / "tests" / "accept"))
 
 import samples  # noqa: E402
 import servers  # noqa: E402
+from running import OF_THE_SERVER, Running  # noqa: E402
+from samples import check  # noqa: E402
 
 SCRAPES = 60  # as many may pass, one a second, before one is found in the server
-OF_THE_SERVER = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling",
-                 "scrape_series_added"}
 # The demonstration counts its own scrapes, so these go on moving.
 MOVING = ("replay_", samples.OWN)
 
 
-def check(condition, *what):
-    if not condition:
-        raise AssertionError(" ".join(str(w) for w in what))
-
-
 # ---- the server ----
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def config(targets):
     jobs = "".join(f"  - job_name: {job}\n    static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
                    for job, port in targets.items())
     return f"global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n{jobs}"
-
-
-class Running:
-    """A Prometheus that scrapes targets {job: port} until the block ends."""
-
-    def __init__(self, server, targets):
-        self.server, self.targets = server, targets
-        self.stack = contextlib.ExitStack()
-
-    def __enter__(self):
-        folder = pathlib.Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        (folder / "config.yml").write_text(config(self.targets), encoding="utf-8")
-        self.port = free_port()
-        self.log_path = folder / "log"
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(
-                [self.server.prometheus, f"--config.file={folder / 'config.yml'}",
-                 f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{self.port}"],
-                cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.stack.callback(samples.stop, self.process)
-        return self
-
-    def __exit__(self, *failure):
-        # After an error the temporary folder's log is all there is to see why.
-        if failure[0] is not None:
-            print(self.log(), file=sys.stderr)
-        return self.stack.__exit__(*failure)
-
-    def log(self):
-        return self.log_path.read_text(encoding="utf-8", errors="replace")[-8000:]
-
-    def ask(self, path, **parameters):
-        query = urllib.parse.urlencode(parameters)
-        reply = json.loads(samples.get(f"http://127.0.0.1:{self.port}{path}?{query}"))
-        check(reply["status"] == "success", path, parameters, reply)
-        return reply["data"]
-
-    def query(self, expression, at=None):
-        """{key: value as text} of an instant query, without the labels job and instance."""
-        data = self.ask("/api/v1/query", query=expression, **({} if at is None else {"time": at}))
-        result = {}
-        for series in data["result"]:
-            labels = dict(series["metric"])
-            name = labels.pop("__name__", "")
-            check(labels.pop("job", None) and labels.pop("instance", None), "a series without job or instance")
-            result[samples.key(name, labels)] = series["value"][1]
-        check(len(result) == len(data["result"]), "the server answers a series twice")
-        return result
-
-    def families(self, job):
-        """{name: (type, help)} as the server remembers them."""
-        rows = self.ask("/api/v1/targets/metadata", match_target=f'{{job="{job}"}}')
-        families = {row["metric"]: (row["type"], row["help"]) for row in rows}
-        check(len(families) == len(rows), "the server answers a family twice")
-        return families
-
-    def own_metrics(self):
-        """The server's page about itself: {line's head: value}."""
-        page = samples.get(f"http://127.0.0.1:{self.port}/metrics").decode()
-        return dict(line.rsplit(" ", 1) for line in page.split("\n") if line and not line.startswith("#"))
-
-    def last_scrape(self, job, after):
-        """The time of the last good scrape of a job that began at `after` or later, as text; or None."""
-        try:
-            times = self.query(f'timestamp(up{{job="{job}"}})')
-        except urllib.error.HTTPError as error:
-            if error.code == 503:  # it scrapes a moment before it answers
-                return None
-            raise
-        for moment in times.values():
-            moment = f"{float(moment):.3f}"
-            up = self.query(f'up{{job="{job}"}}', at=moment)
-            if float(moment) >= after and list(up.values()) == ["1"]:
-                return moment
-        return None
 
 
 def stored(running, host, job, after):
@@ -163,14 +71,6 @@ def compare_page_host(running, host, lines):
           len(got), "samples stored,", lines, "on the page,", about)
     print(f"compared {len(expected.samples)} samples and {len(expected.families)} families' type and help with "
           f"Prometheus {running.server.number}; it stored all {lines} lines of the page")
-
-
-def check_nothing_was_dropped(running):
-    """Of its scrapes; the server counts what it refused."""
-    counted = {head: float(value) for head, value in running.own_metrics().items()
-               if re.match(r"prometheus_target_scrapes?_(sample_(duplicate|out_of)|exceeded)", head)}
-    check(counted, "the server counts nothing of its scrapes")
-    check(not any(counted.values()), "the server dropped samples:", counted)
 
 
 def check_promtool(server):
@@ -243,11 +143,11 @@ def compare_all(server):
             targets["replay"] = int(url.group(1))
             replay.wait_for("the trace has ended")
             ended = time.time()
-        running = stack.enter_context(Running(server, targets))
+        running = stack.enter_context(Running(server, config(targets)))
         compare_page_host(running, host, lines)
         if "replay" in targets:
             compare_replay(running, host, url.group(0), ended)
-        check_nothing_was_dropped(running)
+        running.check_nothing_was_dropped()
     check_promtool(server)
 
 

@@ -124,14 +124,14 @@ static void scrape(struct kymo_registry *reg, const char *want)
 {
     static char pushed[20000], pulled[20000];
     const struct kymo_sink sink = {sizeof(sink), pushed, print};
-    const struct kymo_encoder *encoder = kymo_encoder_find("text");
+    const struct kymo_format *format = kymo_format_find("text");
     struct kymo_scrape *s;
     size_t at = 0, n = 1;
-    REQUIRE(encoder != NULL && kymo_encoder_at(0) != NULL);
+    REQUIRE(format != NULL && kymo_encoder_at(0) != NULL);
     pushed[0] = '\0';
-    CHECK_INT(kymo_registry_write(reg, encoder, &sink), 0);
+    CHECK_INT(kymo_registry_write(reg, format, &sink), 0);
     CHECK(strstr(pushed, want) != NULL);
-    CHECK_INT(kymo_scrape_new(reg, encoder, &s), 0);
+    CHECK_INT(kymo_scrape_new(reg, format, &s), 0);
     for (; n != 0 && at < sizeof(pulled); at += n)
         CHECK_INT(kymo_scrape_read(s, pulled + at, sizeof(pulled) - at, &n), 0);
     kymo_scrape_free(s);

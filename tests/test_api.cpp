@@ -133,15 +133,15 @@ static void record_by_labels(kymo_registry *reg)
 static void scrape(kymo_registry *reg, const char *want)
 {
     std::string pushed, pulled;
-    const kymo_encoder *encoder = kymo_encoder_find("text");
+    const kymo_format *format = kymo_format_find("text");
     kymo_sink sink = {sizeof(kymo_sink), &pushed, append};
     kymo_scrape *s = nullptr;
     char piece[100];
     size_t n = 1;
-    CHECK(encoder != nullptr && kymo_encoder_at(0) != nullptr);
-    CHECK(kymo_registry_write(reg, encoder, &sink) == 0);
+    CHECK(format != nullptr && kymo_encoder_at(0) != nullptr);
+    CHECK(kymo_registry_write(reg, format, &sink) == 0);
     CHECK(pushed.find(want) != std::string::npos);
-    CHECK(kymo_scrape_new(reg, encoder, &s) == 0);
+    CHECK(kymo_scrape_new(reg, format, &s) == 0);
     while (n != 0 && kymo_scrape_read(s, piece, sizeof(piece), &n) == 0)
         pulled.append(piece, n);
     kymo_scrape_free(s);

@@ -86,7 +86,7 @@ static int report_histogram(struct kymo_visit *visit, size_t family, const doubl
     struct kymo_point point;
     memset(&point, 0, sizeof(point));
     point.size = sizeof(point);
-    point.value.histogram = (struct kymo_histogram_point){count, 2.5, bounds, n, buckets};
+    point.value.histogram = (struct kymo_histogram_point){count, 2.5, bounds, n, buckets, NULL};
     return kymo_collect(visit, family, &point);
 }
 
@@ -315,7 +315,7 @@ static int play_too_large(struct script *s, struct kymo_visit *visit)
     memset(&point, 0, sizeof(point));
     point.size = sizeof(point);
     point.values = values;
-    point.value.histogram = (struct kymo_histogram_point){0, 0, many, 500, counts};
+    point.value.histogram = (struct kymo_histogram_point){0, 0, many, 500, counts, NULL};
     int r = kymo_collect(visit, 0, &point);
     free(value);
     return r;
@@ -442,8 +442,8 @@ static void make_forbidden_calls(struct kymo_registry *reg)
     const struct kymo_sink sink = {sizeof(sink), NULL, nothing_written};
     const struct kymo_visitor visitor = {sizeof(visitor), NULL, NULL, nothing_seen, NULL};
     struct kymo_scrape *s;
-    CHECK_INT(kymo_registry_write(reg, kymo_encoder_find("text"), &sink), KYMO_EBUSY);
-    CHECK_INT(kymo_scrape_new(reg, kymo_encoder_find("text"), &s), KYMO_EBUSY);
+    CHECK_INT(kymo_registry_write(reg, kymo_format_find("text"), &sink), KYMO_EBUSY);
+    CHECK_INT(kymo_scrape_new(reg, kymo_format_find("text"), &s), KYMO_EBUSY);
     CHECK(s == NULL);
     CHECK_INT(kymo_registry_visit(reg, &visitor), KYMO_EBUSY);
     CHECK_INT(kymo_registry_unregister(reg, "p_own_total"), KYMO_EBUSY);

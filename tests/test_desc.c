@@ -3,8 +3,9 @@
  * test_desc.c - every rule of struct kymo_desc, each broken in turn: the error has its name, the log names the culprit,
  * and the registry is as it was.
  *
- * How: tables of bad input beside tables of input that is just good enough, both through the public calls of all three
- * kinds. Clashes are tried in both orders, since the second to come is the one refused.
+ * How: tables of bad input beside tables of input that is just good enough, through the public calls of the three kinds
+ * that count, and through collectors, which may announce all eight. Clashes are tried in both orders, since the second
+ * to come is the one refused.
  */
 #include <math.h>
 
@@ -29,9 +30,38 @@ static struct kymo_registry *registry_with(const char *prefix, const char *const
     return reg;
 }
 
+static int report_nothing(void *ctx, struct kymo_visit *visit)
+{
+    (void)ctx;
+    (void)visit;
+    return 0;
+}
+
+/* A collector of one family. */
+static int announce(struct kymo_registry *reg, enum kymo_kind kind, const struct kymo_desc *d)
+{
+    static unsigned n;
+    char name[32];
+    struct kymo_collector_ops ops;
+    struct kymo_collector *c = (struct kymo_collector *)name;
+    (void)snprintf(name, sizeof(name), "collector_%u", n++);
+    memset(&ops, 0, sizeof(ops));
+    ops.size = sizeof(ops);
+    ops.name = name;
+    ops.descs = d;
+    ops.kinds = &kind;
+    ops.n_descs = 1;
+    ops.collect = report_nothing;
+    int r = kymo_collector_attach(reg, &ops, NULL, &c);
+    CHECK((c != NULL) == (r == 0));
+    return r;
+}
+
 /* Registers a family of a kind, with labels if it has some. */
 static int add(struct kymo_registry *reg, enum kymo_kind kind, const struct kymo_desc *d)
 {
+    if (kind > KYMO_HISTOGRAM)
+        return announce(reg, kind, d);
     void *f = &f;
     int r = kind == KYMO_COUNTER ? kymo_counter_family_new(reg, d, (struct kymo_counter_family **)&f)
             : kind == KYMO_GAUGE ? kymo_gauge_family_new(reg, d, (struct kymo_gauge_family **)&f)
@@ -68,7 +98,9 @@ static void must_refuse(struct kymo_registry *reg, enum kymo_kind kind, const st
     if (d->name != NULL && d->name[0] != '\0' && strlen(d->name) < 256)
         CHECK(strstr(book.last, d->name) != NULL);
     CHECK(strstr(book.last, kymo_strerror(error)) != NULL);
-    if (d->n_labels == 0)
+    if (kind <= KYMO_HISTOGRAM)
+        CHECK_INT(announce(reg, kind, d), error);
+    if (d->n_labels == 0 && kind <= KYMO_HISTOGRAM)
         CHECK_INT(add_single(reg, kind, d), error);
     CHECK_U64(families(reg), before);
 }
@@ -164,6 +196,28 @@ static void test_a_constant_le_shuts_histograms_out(void)
 }
 
 /* The label itself is named too: the family may have thirty of them. */
+static void test_lines_with_a_label_of_their_own_reserve_it(void)
+{
+    struct kymo_registry *reg = registry_with(NULL, NULL), *le = registry_with(NULL, "le"),
+                         *quantile = registry_with(NULL, "quantile");
+    const struct kymo_desc *with_le = KYMO_DESC(.name = "x", .help = "H.", KYMO_LABELS("le"));
+    const struct kymo_desc *with_quantile = KYMO_DESC(.name = "y", .help = "H.", KYMO_LABELS("quantile"));
+    const struct kymo_desc *without = KYMO_DESC(.name = "z", .help = "H.");
+    must_refuse(reg, KYMO_GAUGE_HISTOGRAM, with_le, KYMO_ERESERVED);
+    must_refuse(reg, KYMO_SUMMARY, with_quantile, KYMO_ERESERVED);
+    must_take(reg, KYMO_SUMMARY, with_le);
+    must_take(reg, KYMO_GAUGE_HISTOGRAM, with_quantile);
+    must_refuse(le, KYMO_GAUGE_HISTOGRAM, without, KYMO_ERESERVED);
+    CHECK(strstr(book.last, "label le") != NULL);
+    must_take(le, KYMO_SUMMARY, without);
+    must_refuse(quantile, KYMO_SUMMARY, without, KYMO_ERESERVED);
+    CHECK(strstr(book.last, "label quantile") != NULL);
+    must_take(quantile, KYMO_HISTOGRAM, without);
+    kymo_registry_free(reg);
+    kymo_registry_free(le);
+    kymo_registry_free(quantile);
+}
+
 static void test_the_log_names_the_label_that_is_wrong(void)
 {
     struct kymo_registry *reg = registry_with(NULL, NULL);
@@ -207,6 +261,14 @@ static void test_units(void)
         {KYMO_GAUGE, "xseconds", "seconds", KYMO_EUNIT},
         {KYMO_GAUGE, "x", "seconds", KYMO_EUNIT},
         {KYMO_HISTOGRAM, "x_second", "seconds", KYMO_EUNIT},
+        {KYMO_SUMMARY, "f_seconds", "seconds", 0},
+        {KYMO_GAUGE_HISTOGRAM, "g_seconds", "seconds", 0},
+        {KYMO_UNKNOWN, "h_seconds", "seconds", 0},
+        {KYMO_SUMMARY, "x_seconds_sum", "seconds", KYMO_EUNIT},
+        {KYMO_UNKNOWN, "x_seconds_total", "seconds", KYMO_EUNIT},
+        {KYMO_INFO, "x_seconds_info", "seconds", KYMO_EUNIT},
+        {KYMO_INFO, "x_info", "info", KYMO_EUNIT},
+        {KYMO_INFO, "i_info", "", 0},
         {KYMO_HISTOGRAM, "x_bytes", "\xff", KYMO_EUNIT},
     };
     struct kymo_registry *reg = registry_with(NULL, NULL);
@@ -259,6 +321,144 @@ static void test_gauge_modes(void)
     must_refuse(reg, KYMO_GAUGE, KYMO_DESC(.name = "g", .help = "H.", .gauge_mode = (enum kymo_gauge_mode)7),
                 KYMO_EINVAL);
     must_take(reg, KYMO_GAUGE, KYMO_DESC(.name = "g", .help = "H.", .gauge_mode = KYMO_GAUGE_UPDOWN));
+    kymo_registry_free(reg);
+}
+
+static void test_kinds_that_there_are_not(void)
+{
+    struct kymo_registry *reg = registry_with(NULL, NULL);
+    const struct kymo_desc *d = KYMO_DESC(.name = "x_info", .help = "H.");
+    CHECK_INT(announce(reg, (enum kymo_kind)0, d), KYMO_EINVAL);
+    CHECK_INT(announce(reg, (enum kymo_kind)9, d), KYMO_EINVAL);
+    CHECK_INT(announce(reg, (enum kymo_kind)(-1), d), KYMO_EINVAL);
+    must_take(reg, KYMO_INFO, d);
+    kymo_registry_free(reg);
+}
+
+static void test_an_info_says_so_at_its_end(void)
+{
+    static const char *const bad[] = {"x", "info", "_info", "x_info_", "x_infos", "xinfo", "x_INFO"};
+    static const struct kymo_alias alias = {"old", "2027-03"}, good = {"old_info", "2027-03"};
+    struct kymo_registry *reg = registry_with("p_", NULL);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        must_refuse(reg, KYMO_INFO, KYMO_DESC(.name = bad[i], .help = "H."), KYMO_ENAME);
+    must_refuse(reg, KYMO_INFO, KYMO_DESC(.name = "x_info", .help = "H.", .aliases = &alias, .n_aliases = 1),
+                KYMO_ENAME);
+    must_take(reg, KYMO_INFO, KYMO_DESC(.name = "x_info", .help = "H.", .aliases = &good, .n_aliases = 1));
+    must_take(reg, KYMO_GAUGE, KYMO_DESC(.name = "y_info", .help = "H."));
+    kymo_registry_free(reg);
+}
+
+static void must_refuse_states(struct kymo_registry *reg, const char *const *states, size_t n)
+{
+    must_refuse(reg, KYMO_STATESET, KYMO_DESC(.name = "s", .help = "H.", .states = states, .n_states = n),
+                KYMO_ESTATES);
+}
+
+static void test_states(void)
+{
+    static const char *const bad[][2] = {{"a", NULL}, {"a", ""}, {"a", "a"}, {"a", "\xff"}, {"\xc0\x80", "a"}};
+    static const char *const good[] = {"a", "A", "a b", "\"", "\xe2\x82\xac", "__x", "le"};
+    struct kymo_registry *reg = registry_with(NULL, NULL);
+    char text[65][4];
+    const char *many[65];
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        must_refuse_states(reg, bad[i], 2);
+    for (int i = 0; i < 65; i++) {
+        (void)snprintf(text[i], sizeof(text[i]), "%d", i);
+        many[i] = text[i];
+    }
+    must_refuse_states(reg, many, 65);
+    must_refuse_states(reg, many, 0);
+    must_refuse_states(reg, NULL, 0);
+    must_refuse_states(reg, NULL, 2);
+    must_take(reg, KYMO_STATESET, KYMO_DESC(.name = "s64", .help = "H.", .states = many, .n_states = 64));
+    must_take(reg, KYMO_STATESET, KYMO_DESC(.name = "s1", .help = "H.", .states = many, .n_states = 1));
+    must_take(reg, KYMO_STATESET, KYMO_DESC(.name = "s7", .help = "H.", .states = good, .n_states = 7));
+    for (int kind = KYMO_COUNTER; kind <= KYMO_UNKNOWN; kind++)
+        if (kind != KYMO_STATESET) {
+            must_refuse(reg, (enum kymo_kind)kind,
+                        KYMO_DESC(.name = "x_info", .help = "H.", .states = many, .n_states = 1), KYMO_EKIND);
+            must_refuse(reg, (enum kymo_kind)kind, KYMO_DESC(.name = "x_info", .help = "H.", .states = many),
+                        KYMO_EKIND);
+            must_refuse(reg, (enum kymo_kind)kind, KYMO_DESC(.name = "x_info", .help = "H.", .n_states = 1),
+                        KYMO_EKIND);
+        }
+    kymo_registry_free(reg);
+}
+
+/* Its states are told apart by a label that has its name. */
+static void test_a_state_set_s_name_is_the_name_of_a_label(void)
+{
+    struct kymo_registry *reg = registry_with("p_", "p_constant"), *colon = registry_with("p:", NULL);
+    must_refuse(reg, KYMO_STATESET, KYMO_DESC(.name = "s", .help = "H.", KYMO_LABELS("x", "p_s"), KYMO_STATES("a")),
+                KYMO_ESTATES);
+    must_refuse(reg, KYMO_STATESET, KYMO_DESC(.name = "constant", .help = "H.", KYMO_STATES("a")), KYMO_ESTATES);
+    must_refuse(reg, KYMO_STATESET, KYMO_DESC(.name = "a:b", .help = "H.", KYMO_STATES("a")), KYMO_ENAME);
+    must_refuse(colon, KYMO_STATESET, KYMO_DESC(.name = "s", .help = "H.", KYMO_STATES("a")), KYMO_ENAME);
+    must_refuse(reg, KYMO_STATESET, KYMO_DESC(.name = "s_bytes", .help = "H.", .unit = "bytes", KYMO_STATES("a")),
+                KYMO_EUNIT);
+    must_take(reg, KYMO_STATESET, KYMO_DESC(.name = "s", .help = "H.", KYMO_LABELS("x", "s"), KYMO_STATES("a")));
+    kymo_registry_free(reg);
+    reg = registry_with(NULL, NULL);
+    must_refuse(reg, KYMO_STATESET, KYMO_DESC(.name = "__s", .help = "H.", KYMO_STATES("a")), KYMO_ENAME);
+    kymo_registry_free(reg);
+    kymo_registry_free(colon);
+}
+
+static void test_native_options(void)
+{
+    static const struct kymo_native bad[] = {
+        {.bucket_factor = 1},
+        {.bucket_factor = 0.5},
+        {.bucket_factor = -2},
+        {.bucket_factor = (double)NAN},
+        {.bucket_factor = (double)INFINITY},
+        {.zero_threshold = (double)NAN},
+        {.zero_threshold = (double)INFINITY},
+        {.zero_threshold = -(double)INFINITY},
+        {.max_zero_threshold = -1},
+        {.max_zero_threshold = (double)NAN},
+        {.max_zero_threshold = (double)INFINITY},
+        {.max_buckets = 1001},
+        {.max_exemplars = 65},
+        {.min_reset_ns = -1},
+    };
+    static const struct kymo_native good[] = {
+        {.bucket_factor = 0},   {.bucket_factor = 1.0000001},  {.bucket_factor = 1e300},
+        {.zero_threshold = -1}, {.max_zero_threshold = 1e300}, {.max_buckets = 1000},
+        {.max_exemplars = 64},  {.min_reset_ns = INT64_MAX},   {.exemplar_ttl_ns = -1},
+    };
+    struct kymo_registry *reg = registry_with(NULL, NULL);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        must_refuse(reg, KYMO_HISTOGRAM, KYMO_DESC(.name = "h", .help = "H.", .native = &bad[i]), KYMO_ENATIVE);
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        char name[8];
+        (void)snprintf(name, sizeof(name), "h%zu", i);
+        must_take(reg, KYMO_HISTOGRAM, KYMO_DESC(.name = name, .help = "H.", .native = &good[i]));
+    }
+    must_take(reg, KYMO_HISTOGRAM, KYMO_DESC(.name = "both", .help = "H.", KYMO_NATIVE(0), KYMO_BOUNDS(1, 2)));
+    must_refuse(reg, KYMO_HISTOGRAM, KYMO_DESC(.name = "both_", .help = "H.", KYMO_NATIVE(0), KYMO_BOUNDS(2, 1)),
+                KYMO_EBUCKETS);
+    for (int kind = KYMO_COUNTER; kind <= KYMO_UNKNOWN; kind++)
+        if (kind != KYMO_HISTOGRAM)
+            must_refuse(reg, (enum kymo_kind)kind, KYMO_DESC(.name = "x_info", .help = "H.", KYMO_NATIVE(0)),
+                        KYMO_EKIND);
+    kymo_registry_free(reg);
+}
+
+static void test_exemplars_are_of_counters_and_histograms(void)
+{
+    struct kymo_registry *reg = registry_with(NULL, NULL);
+    for (int kind = KYMO_COUNTER; kind <= KYMO_UNKNOWN; kind++)
+        if (kind != KYMO_COUNTER && kind != KYMO_HISTOGRAM)
+            must_refuse(reg, (enum kymo_kind)kind,
+                        KYMO_DESC(.name = "x_info", .help = "H.", .exemplar_every = 1,
+                                  .states = kind == KYMO_STATESET ? (const char *const[]){"a"} : NULL,
+                                  .n_states = kind == KYMO_STATESET),
+                        KYMO_EKIND);
+    must_take(reg, KYMO_COUNTER, KYMO_DESC(.name = "c_total", .help = "H.", .exemplar_every = 1));
+    must_take(reg, KYMO_HISTOGRAM, KYMO_DESC(.name = "h", .help = "H.", .exemplar_every = UINT32_MAX));
     kymo_registry_free(reg);
 }
 
@@ -318,6 +518,31 @@ static void test_names_that_would_write_each_other_s_lines_clash_in_both_orders(
         {KYMO_HISTOGRAM, "x", KYMO_GAUGE, "x_sums", 0},
         {KYMO_HISTOGRAM, "x_sum", KYMO_GAUGE, "x_sum_of", 0},
         {KYMO_HISTOGRAM, "x", KYMO_HISTOGRAM, "y", 0},
+        {KYMO_SUMMARY, "x", KYMO_GAUGE, "x_sum", KYMO_ECLASH},
+        {KYMO_SUMMARY, "x", KYMO_GAUGE, "x_count", KYMO_ECLASH},
+        {KYMO_SUMMARY, "x", KYMO_UNKNOWN, "x_created", KYMO_ECLASH},
+        {KYMO_SUMMARY, "x", KYMO_GAUGE, "x_bucket", 0},
+        {KYMO_SUMMARY, "x", KYMO_GAUGE, "x", KYMO_EEXIST},
+        {KYMO_SUMMARY, "x", KYMO_COUNTER, "x_total", KYMO_ECLASH},
+        {KYMO_GAUGE_HISTOGRAM, "x", KYMO_GAUGE, "x_bucket", KYMO_ECLASH},
+        {KYMO_GAUGE_HISTOGRAM, "x", KYMO_GAUGE, "x_gcount", KYMO_ECLASH},
+        {KYMO_GAUGE_HISTOGRAM, "x", KYMO_GAUGE, "x_gsum", KYMO_ECLASH},
+        {KYMO_GAUGE_HISTOGRAM, "x", KYMO_GAUGE, "x_count", KYMO_ECLASH}, /* so in text */
+        {KYMO_GAUGE_HISTOGRAM, "x", KYMO_GAUGE, "x_sum", KYMO_ECLASH},
+        {KYMO_GAUGE_HISTOGRAM, "x", KYMO_GAUGE, "x_created", 0},
+        {KYMO_HISTOGRAM, "x", KYMO_GAUGE, "x_gcount", 0},
+        {KYMO_INFO, "x_info", KYMO_COUNTER, "x_total", KYMO_ECLASH}, /* one OpenMetrics family */
+        {KYMO_INFO, "x_info", KYMO_COUNTER, "x", KYMO_ECLASH},
+        {KYMO_INFO, "x_info", KYMO_GAUGE, "x", KYMO_ECLASH},
+        {KYMO_INFO, "x_info", KYMO_UNKNOWN, "x", KYMO_ECLASH},
+        {KYMO_INFO, "x_info", KYMO_GAUGE, "x_info", KYMO_EEXIST},
+        {KYMO_INFO, "x_info", KYMO_INFO, "x_info_info", KYMO_ECLASH},
+        {KYMO_INFO, "x_info", KYMO_COUNTER, "x_info_total", KYMO_ECLASH},
+        {KYMO_INFO, "x_info", KYMO_GAUGE, "x_total", 0},
+        {KYMO_INFO, "x_sum_info", KYMO_HISTOGRAM, "x", KYMO_ECLASH}, /* named x_sum in OpenMetrics */
+        {KYMO_UNKNOWN, "x", KYMO_COUNTER, "x_total", KYMO_ECLASH},
+        {KYMO_UNKNOWN, "x", KYMO_GAUGE, "x_total", 0},
+        {KYMO_UNKNOWN, "x", KYMO_GAUGE, "x_info", 0},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         for (int swapped = 0; swapped < 2; swapped++) {
@@ -334,6 +559,19 @@ static void test_names_that_would_write_each_other_s_lines_clash_in_both_orders(
                 fprintf(stderr, "... %s and %s\n", cases[i].a, cases[i].b);
             kymo_registry_free(reg);
         }
+}
+
+static void test_a_state_set_clashes_like_a_gauge(void)
+{
+    struct kymo_registry *reg = registry_with(NULL, NULL);
+    must_take(reg, KYMO_STATESET, KYMO_DESC(.name = "x", .help = "H.", KYMO_STATES("a")));
+    must_refuse(reg, KYMO_COUNTER, KYMO_DESC(.name = "x_total", .help = "H."), KYMO_ECLASH);
+    must_refuse(reg, KYMO_INFO, KYMO_DESC(.name = "x_info", .help = "H."), KYMO_ECLASH);
+    must_refuse(reg, KYMO_GAUGE, KYMO_DESC(.name = "x", .help = "H."), KYMO_EEXIST);
+    must_take(reg, KYMO_HISTOGRAM, KYMO_DESC(.name = "y", .help = "H."));
+    must_refuse(reg, KYMO_STATESET, KYMO_DESC(.name = "y_sum", .help = "H.", KYMO_STATES("a")), KYMO_ECLASH);
+    must_take(reg, KYMO_GAUGE, KYMO_DESC(.name = "x_state", .help = "H."));
+    kymo_registry_free(reg);
 }
 
 static void test_a_clash_ends_when_the_family_does(void)
@@ -439,7 +677,7 @@ static void test_each_error_has_a_name_and_a_sentence_of_its_own(void)
         for (size_t j = 0; j < i; j++)
             CHECK(strcmp(all[i].text, all[j].text) != 0);
     }
-    CHECK_INT(N, 19);
+    CHECK_INT(N, 22);
     CHECK_STRING(kymo_strerror(0), "success");
     CHECK_STRING(kymo_strerror(1), "unknown error");
     CHECK_STRING(kymo_strerror(-1), "unknown error");
@@ -448,10 +686,13 @@ static void test_each_error_has_a_name_and_a_sentence_of_its_own(void)
 }
 
 TEST_MAIN(TEST(test_names), TEST(test_long_names_with_and_without_prefix), TEST(test_labels),
-          TEST(test_a_constant_le_shuts_histograms_out), TEST(test_the_log_names_the_label_that_is_wrong),
-          TEST(test_help), TEST(test_units), TEST(test_bounds), TEST(test_gauge_modes),
-          TEST(test_labels_on_a_single_series), TEST(test_aliases_are_checked),
-          TEST(test_names_that_would_write_each_other_s_lines_clash_in_both_orders),
-          TEST(test_a_clash_ends_when_the_family_does), TEST(test_the_library_s_own_names_are_taken), TEST(test_sizes),
+          TEST(test_a_constant_le_shuts_histograms_out), TEST(test_lines_with_a_label_of_their_own_reserve_it),
+          TEST(test_the_log_names_the_label_that_is_wrong), TEST(test_help), TEST(test_units), TEST(test_bounds),
+          TEST(test_gauge_modes), TEST(test_kinds_that_there_are_not), TEST(test_an_info_says_so_at_its_end),
+          TEST(test_states), TEST(test_a_state_set_s_name_is_the_name_of_a_label), TEST(test_native_options),
+          TEST(test_exemplars_are_of_counters_and_histograms), TEST(test_labels_on_a_single_series),
+          TEST(test_aliases_are_checked), TEST(test_names_that_would_write_each_other_s_lines_clash_in_both_orders),
+          TEST(test_a_state_set_clashes_like_a_gauge), TEST(test_a_clash_ends_when_the_family_does),
+          TEST(test_the_library_s_own_names_are_taken), TEST(test_sizes),
           TEST(test_a_descriptor_may_go_away_after_the_call),
           TEST(test_each_error_has_a_name_and_a_sentence_of_its_own))

@@ -270,7 +270,7 @@ static int collect_two(void *ctx, struct kymo_visit *visit)
     point.value.gauge = 4;
     int r = kymo_collect(visit, 0, &point);
     point.values = NULL;
-    point.value.histogram = (struct kymo_histogram_point){6, 9, bounds, 2, buckets};
+    point.value.histogram = (struct kymo_histogram_point){6, 9, bounds, 2, buckets, NULL};
     return r != 0 ? r : kymo_collect(visit, 1, &point);
 }
 
@@ -317,7 +317,7 @@ static int step_read(struct kymo_registry *reg)
     struct kymo_scrape *s;
     char bytes[100];
     size_t n = 1;
-    int r = kymo_scrape_new(reg, kymo_encoder_find("text"), &s);
+    int r = kymo_scrape_new(reg, kymo_format_find("text"), &s);
     CHECK((s != NULL) == (r == 0));
     while (r == 0 && n != 0)
         r = kymo_scrape_read(s, bytes, sizeof(bytes), &n);

@@ -201,7 +201,7 @@ static void *hammer_scrapes(void *arg)
     const struct kymo_sink sink = {sizeof(sink), NULL, drop};
     (void)arg;
     while (!atomic_load_explicit(&stop_hammering, memory_order_relaxed)) {
-        CHECK_INT(kymo_registry_write(m.reg, kymo_encoder_find("text"), &sink), 0);
+        CHECK_INT(kymo_registry_write(m.reg, kymo_format_find("text"), &sink), 0);
         CHECK_INT(kymo_registry_sweep(m.reg, 0), 0);
     }
     return NULL;

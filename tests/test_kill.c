@@ -585,7 +585,7 @@ static void call_scrape(unsigned round)
 {
     const struct kymo_sink sink = {sizeof(sink), NULL, drop};
     (void)round;
-    (void)kymo_registry_write(m.reg, kymo_encoder_find("text"), &sink);
+    (void)kymo_registry_write(m.reg, kymo_format_find("text"), &sink);
 }
 
 /* ---- the calls ---- */

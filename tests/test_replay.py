@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_replay.py REPLAY - the demonstration program, from outside: totals, latencies, HTTP, errors, ends.
 
-What must hold: the page of a replayed trace reads exactly what the trace says, whatever the speed and the number of
-threads. Totals come from the CSV, latencies from a second writing, here, of the simulated server that plan.h states.
+What must hold: the page of a replayed trace reads exactly what the trace says, whatever the speed, the number of
+threads and the format. Totals come from the CSV, latencies from a second writing, here, of the simulated server that
+plan.h states. Protobuf is read by a decoder of our own; OpenMetrics also by Prometheus' Python library, where it is
+installed.
 Traces of the world are read from ../shared/data (or $KYMO_SHARED/data) where they are present.
 
 Nothing is timed: a wait that is too long is a time-out of the test, not a measurement.
@@ -16,6 +18,7 @@ import csv
 import datetime
 import heapq
 import http.client
+import math
 import os
 import pathlib
 import pty
@@ -23,9 +26,11 @@ import re
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "replay"
@@ -35,6 +40,9 @@ PATIENCE_S = 60
 
 SLOTS, PREFILL, DECODE = 64, 12000, 60
 NS = 10**9
+
+HISTOGRAMS = ("llm_request_queue_seconds", "llm_time_to_first_token_seconds", "llm_time_per_output_token_seconds",
+              "llm_request_duration_seconds", "llm_request_prompt_tokens", "llm_request_completion_tokens")
 
 REPLAY = None
 
@@ -58,9 +66,10 @@ def check_equal(got, want, what):
 class Replay:
     """One run of the program, ended by its pid when the block ends."""
 
-    def __init__(self, *args, port=0):
+    def __init__(self, *args, port=0, config=None):
         command = [REPLAY, "--port", str(port), *args]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        env=environment(config))
         self.lines = []
 
     def __enter__(self):
@@ -104,10 +113,20 @@ class Replay:
                 s.shutdown(socket.SHUT_WR)
             return read_all(s)
 
-    def page(self):
-        reply, body = self.request("GET", "/metrics")
+    def fetch(self, accept=None, path="/metrics"):
+        """(Content-Type, body) of a page."""
+        reply, body = self.request("GET", path, headers={} if accept is None else {"Accept": accept})
         check_equal(reply.status, 200, "status")
-        return parse_page(body.decode())
+        return reply.getheader("Content-Type"), body
+
+    def page(self):
+        return parse_page(self.fetch()[1].decode())
+
+
+def environment(config=None):
+    """Ours, with this file of an operator's choices and no other."""
+    env = {name: value for name, value in os.environ.items() if name != "KYMO_CONFIG"}
+    return env if config is None else {**env, "KYMO_CONFIG": config}
 
 
 def read_all(s):
@@ -119,9 +138,10 @@ def read_all(s):
         data += piece
 
 
-def run_to_end(*args):
+def run_to_end(*args, config=None):
     """Runs the program to its own end and returns (exit status, stdout, stderr)."""
-    done = subprocess.run([REPLAY, *args], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = subprocess.run([REPLAY, *args], capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+                          env=environment(config))
     return done.returncode, done.stdout, done.stderr
 
 
@@ -168,18 +188,17 @@ def serve(rows):
 
 
 def observations(rows):
-    """What each histogram must have seen."""
-    seen = {name: [] for name in ("llm_request_queue_seconds", "llm_time_to_first_token_seconds",
-                                  "llm_time_per_output_token_seconds", "llm_request_duration_seconds")}
-    for (_, _, completion), (arrive, start, first, end) in zip(rows, serve(rows)):
-        seen["llm_request_queue_seconds"].append((start - arrive) / 1e9)
-        seen["llm_request_duration_seconds"].append((end - arrive) / 1e9)
+    """What each histogram must have seen: {name: {number of the request: value}}."""
+    seen = {name: {} for name in HISTOGRAMS}
+    for number, ((_, prompt, completion), (arrive, start, first, end)) in enumerate(zip(rows, serve(rows)), 1):
+        seen["llm_request_queue_seconds"][number] = (start - arrive) / 1e9
+        seen["llm_request_duration_seconds"][number] = (end - arrive) / 1e9
+        seen["llm_request_prompt_tokens"][number] = float(prompt)
+        seen["llm_request_completion_tokens"][number] = float(completion)
         if completion > 0:
-            seen["llm_time_to_first_token_seconds"].append((first - arrive) / 1e9)
+            seen["llm_time_to_first_token_seconds"][number] = (first - arrive) / 1e9
         if completion > 1:
-            seen["llm_time_per_output_token_seconds"].append((end - first) / 1e9 / (completion - 1))
-    seen["llm_request_prompt_tokens"] = [float(row[1]) for row in rows]
-    seen["llm_request_completion_tokens"] = [float(row[2]) for row in rows]
+            seen["llm_time_per_output_token_seconds"][number] = (end - first) / 1e9 / (completion - 1)
     return seen
 
 
@@ -210,8 +229,10 @@ def check_page(page, rows):
     check_equal(page["llm_requests_waiting"], "0", "llm_requests_waiting")
     check_equal(page["llm_requests_running"], "0", "llm_requests_running")
     for name, values in observations(rows).items():
-        check_histogram(page, name, values)
-    refused = {s: v for s, v in page.items() if s.startswith("kymo_refused_total") and v != "0"}
+        check_histogram(page, name, values.values())
+    # An exemplar that met another one being written is dropped and counted; its observation is not.
+    refused = {s: v for s, v in page.items()
+               if s.startswith("kymo_refused_total") and v != "0" and 'reason="exemplar_busy"' not in s}
     check_equal(refused, {}, "refused recordings")
 
 
@@ -288,6 +309,487 @@ def test_answers_without_tokens_have_no_first_token():
 def test_the_small_trace_is_what_its_script_writes():
     done = subprocess.run([sys.executable, str(EXAMPLE / "make_trace.py")], capture_output=True, check=True)
     check(done.stdout == SMALL.read_bytes(), "make_trace.py and trace-small.csv differ")
+
+
+# ---- protobuf, as far as it is needed ----
+
+# {number: (name, what it is)}; in brackets: repeated
+MESSAGES = {
+    "family": {1: ("name", "text"), 2: ("help", "text"), 3: ("type", "int"), 4: ("metric", ["metric"]),
+               5: ("unit", "text")},
+    "metric": {1: ("label", ["pair"]), 2: ("gauge", "value"), 3: ("counter", "counter"), 7: ("histogram", "histogram")},
+    "pair": {1: ("name", "text"), 2: ("value", "text")},
+    "value": {1: ("value", "double")},
+    "counter": {1: ("value", "double"), 2: ("exemplar", "exemplar"), 3: ("start", "time")},
+    "histogram": {1: ("count", "int"), 2: ("sum", "double"), 3: ("bucket", ["bucket"]), 5: ("schema", "sint"),
+                  6: ("zero_threshold", "double"), 7: ("zero_count", "int"), 9: ("negative_span", ["span"]),
+                  10: ("negative_delta", ["sint"]), 12: ("positive_span", ["span"]), 13: ("positive_delta", ["sint"]),
+                  15: ("start", "time"), 16: ("exemplar", ["exemplar"])},
+    "bucket": {1: ("count", "int"), 2: ("bound", "double"), 3: ("exemplar", "exemplar")},
+    "span": {1: ("offset", "sint"), 2: ("length", "int")},
+    "exemplar": {1: ("label", ["pair"]), 2: ("value", "double"), 3: ("time", "time")},
+    "time": {1: ("seconds", "int"), 2: ("nanos", "int")},
+}
+COUNTER, GAUGE, HISTOGRAM = 0, 1, 4
+VARINT, EIGHT_BYTES, LENGTH = 0, 1, 2
+ABSENT = {"int": 0, "sint": 0, "double": 0.0, "text": ""}
+
+
+def read_varint(data, at):
+    value = shift = 0
+    while True:
+        value |= (data[at] & 127) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 128:
+            return value, at
+
+
+def read_fields(data):
+    """(number, wire type, value) of each field."""
+    at = 0
+    while at < len(data):
+        key, at = read_varint(data, at)
+        if key & 7 == VARINT:
+            value, at = read_varint(data, at)
+        else:
+            check(key & 7 in (EIGHT_BYTES, LENGTH), "wire type", key & 7)
+            size, at = (8, at) if key & 7 == EIGHT_BYTES else read_varint(data, at)
+            check(at + size <= len(data), "cut short")
+            value, at = data[at:at + size], at + size
+        yield key >> 3, key & 7, value
+
+
+def read_value(kind, wire, value):
+    wanted = VARINT if kind in ("int", "sint") else EIGHT_BYTES if kind == "double" else LENGTH
+    check_equal(wire, wanted, f"wire type of {kind}")
+    if kind == "sint":
+        return (value >> 1) ^ -(value & 1)
+    if kind == "double":
+        return struct.unpack("<d", value)[0]
+    return value if kind == "int" else value.decode() if kind == "text" else read_message(kind, value)
+
+
+def read_packed(kind, data):
+    at = 0
+    while at < len(data):
+        value, at = read_varint(data, at)
+        yield read_value(kind, VARINT, value)
+
+
+def read_message(kind, data):
+    """{field: value}; what is absent is 0, "", [] or None."""
+    message = {name: [] if isinstance(what, list) else ABSENT.get(what) for name, what in MESSAGES[kind].values()}
+    for number, wire, value in read_fields(data):
+        check(number in MESSAGES[kind], "unknown field", number, "of", kind)
+        name, what = MESSAGES[kind][number]
+        if what == ["sint"] and wire == LENGTH:
+            message[name] += read_packed("sint", value)
+        elif isinstance(what, list):
+            message[name].append(read_value(what[0], wire, value))
+        else:
+            message[name] = read_value(what, wire, value)
+    return message
+
+
+def read_families(body):
+    """Every family of a page, {name: family}; one that came in several messages is put together."""
+    families, at = {}, 0
+    while at < len(body):
+        size, at = read_varint(body, at)
+        check(at + size <= len(body), "a family is cut short")
+        family, at = read_message("family", body[at:at + size]), at + size
+        whole = families.setdefault(family["name"], {**family, "metric": []})
+        check_equal((family["type"], family["unit"]), (whole["type"], whole["unit"]), family["name"])
+        whole["metric"] += family["metric"]
+    return families
+
+
+# ---- one shape for pages of all formats: {(name, labels): value} ----
+
+
+def key_of(name, labels):
+    return name, tuple(sorted((n, float(v) if n == "le" else v) for n, v in labels.items()))
+
+
+def samples_of_text(body):
+    found = {}
+    for series, value in parse_page(body.decode()).items():
+        name, _, labels = series.partition("{")
+        found[key_of(name, dict(re.findall(r'(\w+)="([^"\\]*)"', labels)))] = float(value)
+    return found
+
+
+EXEMPLAR = re.compile(r' # \{trace_id="([0-9a-f]{32})"\} (\S+) (\d+\.?\d*)$', re.MULTILINE)
+
+
+def samples_of_openmetrics(body):
+    text = body.decode()
+    check(text.endswith("\n# EOF\n"), "the end of the page:", text[-100:])
+    return samples_of_text(EXEMPLAR.sub("", text).encode())
+
+
+def histogram_parts(name, histogram):
+    bounds = [(bucket["bound"], bucket["count"]) for bucket in histogram["bucket"]]
+    for bound, count in bounds if bounds and math.isinf(bounds[-1][0]) else [*bounds, (math.inf, histogram["count"])]:
+        yield name + "_bucket", {"le": bound}, count
+    yield name + "_sum", {}, histogram["sum"]
+    yield name + "_count", {}, histogram["count"]
+
+
+def samples_of_protobuf(body):
+    found = {}
+    for name, family in read_families(body).items():
+        for metric in family["metric"]:
+            if family["type"] == HISTOGRAM:
+                parts = histogram_parts(name, metric["histogram"])
+            else:
+                check(family["type"] in (COUNTER, GAUGE), name, "has type", family["type"])
+                parts = [(name, {}, metric["counter" if family["type"] == COUNTER else "gauge"]["value"])]
+            labels = {pair["name"]: pair["value"] for pair in metric["label"]}
+            for part, more, value in parts:
+                key = key_of(part, {**labels, **more})
+                check(key not in found, "twice on the page:", key)
+                found[key] = value
+    return found
+
+
+def get_histogram(replay, name):
+    """A histogram with all that protobuf has of it."""
+    content_type, body = replay.fetch(PROTOBUF, "/metrics?name[]=" + name)
+    check_equal(content_type, "application/vnd.google.protobuf; "
+                "proto=io.prometheus.client.MetricFamily; encoding=delimited", "Content-Type")
+    families = read_families(body)
+    check_equal(list(families), [name], "families on the page")
+    check_equal((families[name]["type"], len(families[name]["metric"])), (HISTOGRAM, 1), "type, and series")
+    return families[name]["metric"][0]["histogram"]
+
+
+# ---- formats ----
+
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+# What a scrape itself changes.
+MOVING = ("replay_scrapes_total", "replay_http_replies_total", "kymo_registry_", "kymo_collector_")
+
+
+def still(samples):
+    return {key: value for key, value in samples.items() if not key[0].startswith(MOVING)}
+
+
+def check_same(got, want, what):
+    check_equal(got.keys() ^ want.keys(), set(), what + ": series on one page only")
+    differing = {key: (value, want[key]) for key, value in got.items() if value != want[key]}
+    check_equal(still(differing), {}, what)
+
+
+def check_formats(path):
+    with Replay("--trace", str(path), "--speed", "max", "--seconds", "60") as replay:
+        replay.wait_for_end_of_trace()
+        _, text = replay.fetch()
+        check_page(parse_page(text.decode()), read_trace(path))
+        want = samples_of_text(text)
+        check_same(samples_of_openmetrics(replay.fetch(OPENMETRICS)[1]), want, "OpenMetrics and text")
+        check_same(samples_of_protobuf(replay.fetch(PROTOBUF)[1]), want, "protobuf and text")
+
+
+def test_three_formats_agree_value_by_value():
+    check_formats(SMALL)
+
+
+def test_three_formats_agree_on_the_conversation_trace():
+    check_formats(shared_trace("azure-llm-2023-conv.csv"))
+
+
+def test_a_strict_reader_of_openmetrics_reads_the_same():
+    try:
+        from prometheus_client.openmetrics import parser  # pylint: disable=import-outside-toplevel
+    except ImportError as error:
+        raise Skip(f"no prometheus_client for {sys.executable}: {error}") from error
+    with Replay("--speed", "max", "--seconds", "60") as replay:
+        replay.wait_for_end_of_trace()
+        body = replay.fetch(OPENMETRICS)[1]
+    families = {family.name: family for family in parser.text_string_to_metric_families(body.decode())}
+    samples = [s for family in families.values() for s in family.samples]
+    check_same({key_of(s.name, s.labels): s.value for s in samples}, samples_of_openmetrics(body), "samples")
+    check_equal(sum(s.exemplar is not None for s in samples), len(EXEMPLAR.findall(body.decode())), "exemplars")
+    check_equal({name: (families[name].type, families[name].unit) for name in
+                 ("llm_requests", "llm_tokens", "llm_request_queue_seconds", "replay_build", "replay_state")},
+                {"llm_requests": ("counter", ""), "llm_tokens": ("counter", "tokens"), "replay_state": ("stateset", ""),
+                 "llm_request_queue_seconds": ("histogram", "seconds"), "replay_build": ("info", "")},
+                "types and units")
+
+
+# What servers send, and what they must be told that they get. None: no such field.
+TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+PROTOBUF_TYPE = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+ACCEPTED = {
+    "2.42": ("application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+             "text/plain;version=0.0.4;q=0.5,*/*;q=0.1", OPENMETRICS_TYPE),
+    "2.42, native histograms": (
+        PROTOBUF + ",application/openmetrics-text;version=1.0.0;q=0.8,"
+        "application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", PROTOBUF_TYPE),
+    "2.49": ("application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+             "text/plain;version=0.0.4;q=0.3,*/*;q=2", OPENMETRICS_TYPE),
+    "2.53": ("application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+             "text/plain;version=0.0.4;q=0.3,*/*;q=0.2", OPENMETRICS_TYPE),
+    "3.5": ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+            "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+            "text/plain;version=0.0.4;q=0.3,*/*;q=0.2", OPENMETRICS_TYPE + "; escaping=allow-utf-8"),
+    "3.5, protobuf first": (
+        PROTOBUF + ";q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+        "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,"
+        "text/plain;version=0.0.4;q=0.2,*/*;q=0.1", PROTOBUF_TYPE),
+    "3.5, text only": ("text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.4",
+                       TEXT_TYPE + "; escaping=allow-utf-8"),
+    "a browser": ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", TEXT_TYPE),
+    "curl": ("*/*", TEXT_TYPE),
+    "nobody": (None, TEXT_TYPE),
+}
+READERS = {"text/plain": samples_of_text, "application/openmetrics-text": samples_of_openmetrics,
+           "application/vnd.google.protobuf": samples_of_protobuf}
+
+
+def test_what_prometheus_accepts_is_what_it_gets():
+    with Replay("--speed", "max", "--seconds", "60") as replay:
+        replay.wait_for_end_of_trace()
+        for who, (accept, wanted) in ACCEPTED.items():
+            content_type, body = replay.fetch(accept)
+            check_equal(content_type, wanted, who)
+            samples = READERS[content_type.partition(";")[0]](body)
+            check_equal(samples[key_of("llm_requests_total", {})], 300, who)
+
+
+def test_accept_may_stand_in_several_lines():
+    with Replay("--speed", "max", "--seconds", "60") as replay:
+        for fields, wanted in (
+            (b"aCCept:" + OPENMETRICS.encode() + b"\r\nAccept: text/plain;q=0.5\r\n", OPENMETRICS_TYPE),
+            (b"Accept: " + OPENMETRICS.encode() + b";q=0.4\r\nX: y\r\nAccept: text/plain\r\n", TEXT_TYPE),
+            (b"Accept-Charset: " + OPENMETRICS.encode() + b"\r\n", TEXT_TYPE),
+        ):
+            got = replay.raw(b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n")
+            check(f"\r\nContent-Type: {wanted}\r\n".encode() in got, fields, "->", got)
+
+
+def test_caches_are_told_and_nothing_is_compressed():
+    with Replay("--speed", "max", "--seconds", "60") as replay:
+        reply, body = replay.request("GET", "/metrics", headers={"Accept-Encoding": "gzip", "Accept": OPENMETRICS})
+        check_equal(reply.getheader("Vary"), "Accept, Accept-Encoding", "Vary")
+        check(reply.getheader("Content-Encoding") is None, "Content-Encoding", reply.getheader("Content-Encoding"))
+        check(body.startswith(b"# TYPE "), body[:100])
+
+
+def test_name_in_the_query_chooses_families():
+    requests = key_of("llm_requests_total", {})
+    with Replay("--speed", "max", "--seconds", "60") as replay:
+        replay.wait_for_end_of_trace()
+        for query, wanted in (
+            ("name[]=llm_requests_total", {requests[0]}),
+            ("name%5B%5D=llm_requests_total&x=y", {requests[0]}),
+            ("name[]=llm_%72equests_total&name[]=llm_replay_speed", {requests[0], "llm_replay_speed"}),
+            ("name[]=llm_request_prompt_tokens_count", {"llm_request_prompt_tokens" + s for s in
+                                                        ("_bucket", "_sum", "_count")}),
+            ("name[]=nothing", set()),
+            ("name[]", set()),
+        ):
+            for accept, read in ((None, samples_of_text), (PROTOBUF, samples_of_protobuf)):
+                _, body = replay.fetch(accept, "/metrics?" + query)
+                check_equal({name for name, _ in read(body)} if body else set(), wanted, query)
+        check(requests in samples_of_text(replay.fetch(path="/metrics?names=x&name=y")[1]), "name[] alone chooses")
+
+
+def test_a_malformed_query_is_refused():
+    with Replay("--speed", "max", "--seconds", "60") as replay:
+        for query in ("name[]=%", "name[]=%4", "name[]=%4g", "name[]=%00", "%zz=1"):
+            check_equal(replay.request("GET", "/metrics?" + query)[0].status, 400, query)
+
+
+# ---- twins, exemplars, times, states ----
+
+
+def bound_of(schema, index):
+    """Exact at powers of two, elsewhere as near as a double can be."""
+    per_octave = 2**schema
+    return math.ldexp(2 ** (index % per_octave / per_octave), index // per_octave)
+
+
+def native_buckets(histogram):
+    """{index: count}, and no bucket that nobody observed."""
+    found, index, count, deltas = {}, 0, 0, iter(histogram["positive_delta"])
+    for span in histogram["positive_span"]:
+        index += span["offset"]
+        for _ in range(span["length"]):
+            count += next(deltas, math.nan)
+            found[index] = count
+            index += 1
+    check(next(deltas, None) is None and count == count, "as many deltas as the spans have room for")
+    check_equal((histogram["negative_span"], histogram["negative_delta"]), ([], []), "negative buckets")
+    return {index: count for index, count in found.items() if count != 0}
+
+
+def expected_native(values, schema):
+    """(zero count, {index: count}) of these observations."""
+    found = {}
+    for value in values:
+        if value > 0:
+            index = math.ceil(math.log2(value) * 2**schema)
+            index += (value > bound_of(schema, index)) - (value <= bound_of(schema, index - 1))
+            found[index] = found.get(index, 0) + 1
+    return sum(value == 0 for value in values), found
+
+
+def check_twin(name, histogram, values):
+    """One observation, two representations: neither may say what the other rules out."""
+    schema, zero, native = histogram["schema"], histogram["zero_count"], native_buckets(histogram)
+    check_equal((schema, zero, native), (3, *expected_native(values, 3)), name + ": schema 3, zero and native buckets")
+    check_equal(histogram["count"], len(values), name + ": count")
+    check_equal(zero + sum(native.values()), histogram["count"], name + ": native buckets and count")
+    check(histogram["bucket"], name, "has no classic buckets")
+    for bucket in histogram["bucket"]:
+        le = bucket["bound"]
+        least = zero + sum(n for index, n in native.items() if bound_of(schema, index) <= le)
+        most = zero + sum(n for index, n in native.items() if bound_of(schema, index - 1) < le)
+        check(least <= bucket["count"] <= most, f"{name} at le={le}:", bucket["count"], "not in", least, "to", most)
+
+
+def check_twins(path):
+    with Replay("--trace", str(path), "--speed", "max", "--seconds", "60") as replay:
+        replay.wait_for_end_of_trace()
+        text = replay.page()
+        for name, values in observations(read_trace(path)).items():
+            histogram = get_histogram(replay, name)
+            check_twin(name, histogram, values.values())
+            check_equal((str(histogram["count"]), histogram["sum"]),
+                        (text[name + "_count"], float(text[name + "_sum"])), name + ": count and sum, in both formats")
+
+
+def test_twins_agree():
+    check_twins(SMALL)
+
+
+def test_twins_agree_on_the_conversation_trace():
+    check_twins(shared_trace("azure-llm-2023-conv.csv"))
+
+
+def test_twins_agree_on_the_code_trace():
+    check_twins(shared_trace("azure-llm-2023-code.csv"))
+
+
+def trace_id_of(number):
+    """Sixteen digits of splitmix64, sixteen of the number."""
+    z = number * 0x9E3779B97F4A7C15 % 2**64
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    return f"{z ^ z >> 31:016x}{number:016x}"
+
+
+def check_exemplar(exemplar, values, what):
+    """It stands for a request of the trace, and has the value that this request was counted with."""
+    labels = [(pair["name"], pair["value"]) for pair in exemplar["label"]]
+    check_equal([name for name, _ in labels], ["trace_id"], what)
+    number = int(labels[0][1][16:], 16)
+    check_equal(labels[0][1], trace_id_of(number), what)
+    check_equal(exemplar["value"], values.get(number), f"{what}: value of request {number}")
+
+
+def test_exemplars_lead_to_the_requests_behind_the_numbers():
+    rows = read_trace(SMALL)
+    before = time.time_ns()
+    with Replay("--speed", "max", "--seconds", "60") as replay:
+        replay.wait_for_end_of_trace()
+        after = time.time_ns()
+        for name, values in observations(rows).items():
+            histogram, low, n_found = get_histogram(replay, name), -math.inf, 0
+            for bucket in histogram["bucket"]:
+                exemplar = bucket["exemplar"]
+                if exemplar is not None:
+                    check_exemplar(exemplar, values, name)
+                    check(low < exemplar["value"] <= bucket["bound"], name, low, exemplar["value"], bucket["bound"])
+                    n_found += 1
+                low = bucket["bound"]
+            kept = histogram["exemplar"]
+            check(n_found > 0 and 0 < len(kept) <= 10, name, n_found, "exemplars of buckets,", len(kept), "others")
+            check(kept == sorted(kept, key=lambda e: e["value"]), name, "are not in order")
+            for exemplar in kept:
+                check_exemplar(exemplar, values, name)
+                check(before <= exemplar["time"]["seconds"] * NS + exemplar["time"]["nanos"] <= after, name, exemplar)
+        found = EXEMPLAR.findall(replay.fetch(OPENMETRICS, "/metrics?name[]=llm_requests_total")[1].decode())
+        check_equal([(trace, value) for trace, value, _ in found], [(trace_id_of(int(found[0][0][16:], 16)), "1")],
+                    "llm_requests_total")
+
+
+def test_protobuf_says_when_series_began():
+    before = time.time_ns()
+    with Replay("--speed", "max", "--seconds", "60") as replay:
+        families = read_families(replay.fetch(PROTOBUF)[1])
+        after = time.time_ns()
+    starts = [metric[part]["start"] for family in families.values() for metric in family["metric"]
+              for part in ("counter", "histogram") if metric[part] and not family["name"].startswith("kymo_")]
+    check(len(starts) > len(HISTOGRAMS), len(starts), "series that count")
+    for start in starts:
+        check(start is not None and before <= start["seconds"] * NS + start["nanos"] <= after, before, start, after)
+
+
+def states_of(page):
+    return [s for s in ("starting", "replaying", "ended") if page[f'replay_state{{replay_state="{s}"}}'] == "1"]
+
+
+def test_the_page_says_where_the_replay_stands():
+    with Replay("--speed", "0.001") as replay:
+        check_equal(states_of(replay.page()), ["replaying"], "while it is replayed")
+    with Replay("--speed", "max", "--seconds", "60") as replay:
+        replay.wait_for_end_of_trace()
+        check_equal(states_of(replay.page()), ["ended"], "after the end")
+
+
+def test_the_page_says_what_was_built():
+    with Replay("--speed", "max", "--seconds", "60") as replay:
+        facts = [labels for (name, labels), value in samples_of_text(replay.fetch()[1]).items()
+                 if name == "replay_build_info" and value == 1]
+    check_equal(len(facts), 1, "series of replay_build_info")
+    said = dict(facts[0])
+    check(re.fullmatch(r"\d+\.\d+\.\d+", said.pop("kymo_version")), facts)
+    check_equal(said, {"slots": str(SLOTS), "prefill_tokens_per_second": str(PREFILL),
+                       "decode_tokens_per_second": str(DECODE)}, "the simulated server")
+
+
+# ---- the operator's choices ----
+
+
+@contextlib.contextmanager
+def config_file(content):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "metrics.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(content)
+        yield path
+
+
+def test_the_operator_chooses_buckets():
+    values = observations(read_trace(SMALL))
+    with config_file("[*_seconds]\nnative = no\nbuckets = 1, 2.5\n[llm_request_prompt_tokens]\nbuckets = none\n"
+                     "[llm_requests_total]\nexemplars = 0\n") as path:
+        with Replay("--speed", "max", "--seconds", "60", config=path) as replay:
+            replay.wait_for_end_of_trace()
+            page = replay.page()
+            classic = get_histogram(replay, "llm_request_duration_seconds")
+            native = get_histogram(replay, "llm_request_prompt_tokens")
+            requests = replay.fetch(OPENMETRICS, "/metrics?name[]=llm_requests_total")[1]
+    check_equal(list(buckets(page, "llm_request_duration_seconds")), [1, 2.5, math.inf], "classic buckets")
+    check_histogram(page, "llm_request_duration_seconds", values["llm_request_duration_seconds"].values())
+    check_equal((classic["positive_span"], classic["zero_threshold"]), ([], 0), "native buckets, where there are none")
+    bounds = [bucket["bound"] for bucket in native["bucket"] if bucket["bound"] < math.inf]
+    check_equal(bounds, [], "classic buckets, where there are none")
+    wanted = expected_native(values["llm_request_prompt_tokens"].values(), 3)[1]
+    check_equal(native_buckets(native), wanted, "native buckets")
+    check_equal(EXEMPLAR.findall(requests.decode()), [], "exemplars of requests")
+
+
+def test_a_mistake_of_the_operator_is_named():
+    with config_file("[*]\nbucket = 1\n") as path:
+        status, out, err = run_to_end("--speed", "max", "--port", "0", "--seconds", "0", config=path)
+        check_equal((status, out), (1, ""), "status and stdout")
+        check(err.startswith("replay: config line 2: unknown key bucket"), err)
 
 
 # ---- traces, good and broken ----
@@ -507,7 +1009,8 @@ def test_bad_options_are_refused_with_a_sentence():
 def test_help_states_the_rates():
     status, out, _ = run_to_end("--help")
     check_equal(status, 0, "status")
-    for text in ("--trace", "--speed", "--port", "--seconds", "--threads", f"{PREFILL} tokens/s", f"{DECODE} tokens/s"):
+    for text in ("--trace", "--speed", "--port", "--seconds", "--threads", "KYMO_CONFIG", f"{PREFILL} tokens/s",
+                 f"{DECODE} tokens/s"):
         check(text in out, text, "is not in", out)
 
 
@@ -577,8 +1080,7 @@ def main():
             result, why = "ok", ""
         except Skip as skip:
             result, why = "SKIP", f": {skip}"
-        except (AssertionError, OSError, KeyError, ValueError, http.client.HTTPException,
-                subprocess.SubprocessError) as error:
+        except Exception as error:  # whatever a page makes a test stumble over is a failure of that test alone
             result, why = "FAIL", f": {type(error).__name__}: {error}"
         counts[result] += 1
         print(f"{result}{': ' if result == 'SKIP' else ' '}{name}{why}", flush=True)

@@ -10,7 +10,7 @@
 
 #include "page.h"
 
-static const struct kymo_encoder *text;
+static const struct kymo_format *text;
 
 static struct kymo_registry *registry_new(void)
 {
@@ -20,7 +20,7 @@ static struct kymo_registry *registry_new(void)
     o.size = sizeof(o);
     o.no_self_metrics = 1; /* they hold durations, which differ from page to page */
     REQUIRE(kymo_registry_new(&o, &reg) == 0);
-    text = kymo_encoder_find("text");
+    text = kymo_format_find("text");
     REQUIRE(text != NULL);
     return reg;
 }
@@ -244,7 +244,8 @@ static void test_a_visitor_s_error_stops_the_visit_and_reaches_the_caller_untouc
 static void test_bad_arguments_are_refused_by_name(void)
 {
     struct kymo_registry *reg = registry_new();
-    struct kymo_encoder broken = *text;
+    struct kymo_format broken = *text;
+    struct kymo_encoder mute = *text->encoder;
     struct kymo_scrape *s = (struct kymo_scrape *)&broken;
     struct failing f = {0, 0, 0};
     struct kymo_sink sink = {sizeof(sink), &f, fail_write};
@@ -252,15 +253,16 @@ static void test_bad_arguments_are_refused_by_name(void)
     size_t n = 7;
     CHECK_INT(kymo_scrape_new(NULL, text, &s), KYMO_EINVAL);
     CHECK(s == NULL);
-    CHECK_INT(kymo_scrape_new(reg, NULL, &s), KYMO_EINVAL);
     CHECK_INT(kymo_scrape_new(reg, text, NULL), KYMO_EINVAL);
-    broken.sample = NULL;
+    broken.encoder = NULL;
+    CHECK_INT(kymo_scrape_new(reg, &broken, &s), KYMO_EINVAL);
+    broken.encoder = &mute;
+    mute.sample = NULL;
     CHECK_INT(kymo_scrape_new(reg, &broken, &s), KYMO_EINVAL);
     broken = *text;
     broken.size = 0;
     CHECK_INT(kymo_scrape_new(reg, &broken, &s), KYMO_EINVAL);
     CHECK_INT(kymo_registry_write(NULL, text, &sink), KYMO_EINVAL);
-    CHECK_INT(kymo_registry_write(reg, NULL, &sink), KYMO_EINVAL);
     CHECK_INT(kymo_registry_write(reg, text, NULL), KYMO_EINVAL);
     sink.write = NULL;
     CHECK_INT(kymo_registry_write(reg, text, &sink), KYMO_EINVAL);
@@ -279,10 +281,143 @@ static void test_bad_arguments_are_refused_by_name(void)
     CHECK(kymo_encoder_find(NULL) == NULL && kymo_encoder_find("nonsense") == NULL);
     size_t found = 0, at = 0;
     for (; kymo_encoder_at(at) != NULL; at++)
-        found += kymo_encoder_at(at) == text;
+        found += kymo_encoder_at(at) == text->encoder;
     CHECK_U64(found, 1);
     CHECK(kymo_encoder_at(at + 1) == NULL && kymo_encoder_at(SIZE_MAX) == NULL);
     kymo_registry_free(reg);
+}
+
+/* ---- the families that were asked for ---- */
+
+static int report_one(void *ctx, struct kymo_visit *visit)
+{
+    struct kymo_point point;
+    memset(&point, 0, sizeof(point));
+    point.size = sizeof(point);
+    (*(int *)ctx)++;
+    return kymo_collect(visit, 0, &point);
+}
+
+static double count_calls(void *ctx)
+{
+    return ++*(int *)ctx;
+}
+
+struct asked {
+    struct kymo_registry *reg;
+    int collected, read; /* how often collector and callback were called */
+};
+
+static void asked_init(struct asked *a)
+{
+    static const struct kymo_desc info = {.size = sizeof(info), .name = "host_info", .help = "I."};
+    static const enum kymo_kind kind = KYMO_INFO;
+    struct kymo_collector_ops ops;
+    struct kymo_registry_options o;
+    struct kymo_histogram *h;
+    struct kymo_gauge *g;
+    memset(&o, 0, sizeof(o));
+    o.size = sizeof(o);
+    o.no_self_metrics = 1;
+    o.utf8_names = 1;
+    *a = (struct asked){NULL, 0, 0};
+    REQUIRE(kymo_registry_new(&o, &a->reg) == 0);
+    (void)fill(a->reg, "many_total", 3000);
+    REQUIRE(kymo_histogram_new(a->reg, KYMO_DESC(.name = "h", .help = "H.", KYMO_BOUNDS(1)), &h) == 0);
+    REQUIRE(kymo_gauge_new(a->reg, KYMO_DESC(.name = "g.h", .help = "G."), &g) == 0);
+    REQUIRE(kymo_gauge_callback(a->reg, KYMO_DESC(.name = "called", .help = "C."), count_calls, &a->read) == 0);
+    memset(&ops, 0, sizeof(ops));
+    ops.size = sizeof(ops);
+    ops.name = "host";
+    ops.descs = &info;
+    ops.kinds = &kind;
+    ops.n_descs = 1;
+    ops.collect = report_one;
+    REQUIRE(kymo_collector_attach(a->reg, &ops, &a->collected, NULL) == 0);
+}
+
+/* Which families are on the page: M h g c i, in this order. */
+static void must_show(struct asked *a, enum kymo_escaping escaping, const char *const *names, size_t n,
+                      const char *want)
+{
+    struct kymo_format f = *kymo_format_find("text");
+    struct page p = {NULL, 0, 0, 0};
+    const struct kymo_sink sink = {sizeof(sink), &p, page_append};
+    char have[8] = "";
+    f.escaping = escaping;
+    f.names = names;
+    f.n_names = n;
+    page_append(&p, "", 0);
+    CHECK_INT(kymo_registry_write(a->reg, &f, &sink), 0);
+    (void)strcat(have, strstr(p.text, "many_total{") != NULL ? "M" : "");
+    (void)strcat(have, strstr(p.text, "# TYPE h ") != NULL ? "h" : "");
+    (void)strcat(have, strstr(p.text, "# HELP ") != NULL && strstr(p.text, " G.\n") != NULL ? "g" : "");
+    (void)strcat(have, strstr(p.text, "# TYPE called ") != NULL ? "c" : "");
+    (void)strcat(have, strstr(p.text, "# TYPE host_info ") != NULL ? "i" : "");
+    CHECK_STRING(have, want);
+    if (strcmp(have, want) != 0)
+        fprintf(stderr, "... %s\n", names[0] ? names[0] : "(null)");
+    CHECK((p.n > 65536) == (want[0] == 'M'));
+    CHECK(want[0] != '\0' || p.n == 0);
+    page_free(&p);
+}
+
+static void test_only_families_that_were_asked_for_are_on_the_page(void)
+{
+    static const struct {
+        const char *name, *want;
+    } rows[] = {
+        {"many_total", "M"},
+        {"many", "M"},
+        {"many_created", "M"},
+        {"many_to", ""},
+        {"many_sum", ""},
+        {"h", "h"},
+        {"h_bucket", "h"},
+        {"h_sum", "h"},
+        {"h_count", "h"},
+        {"h_created", "h"},
+        {"h_total", ""},
+        {"h_", ""},
+        {"", ""},
+        {"H", ""},
+        {"called", "c"},
+        {"called_total", ""},
+        {"host_info", "i"},
+        {"host", "i"},
+        {"host_info_info", ""},
+        {"g.h", "g"},
+        {"g_h", "g"},
+        {"g_dot_h", ""},
+        {"U__g_2e_h", ""},
+        {"nothing", ""},
+    };
+    static const char *const several[] = {"h_sum", "nothing", "many", "h", NULL, "g.h"};
+    struct asked a;
+    asked_init(&a);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        must_show(&a, KYMO_ESCAPE_UNDERSCORES, &rows[i].name, 1, rows[i].want);
+    must_show(&a, KYMO_ESCAPE_UNDERSCORES, several, 6, "Mhg");
+    must_show(&a, KYMO_ESCAPE_UNDERSCORES, several, 0, "Mhgci");
+    must_show(&a, KYMO_ESCAPE_DOTS, (const char *const[]){"g_dot_h"}, 1, "g");
+    must_show(&a, KYMO_ESCAPE_DOTS, (const char *const[]){"g_h"}, 1, "");
+    must_show(&a, KYMO_ESCAPE_VALUES, (const char *const[]){"U__g_2e_h"}, 1, "g");
+    must_show(&a, KYMO_ALLOW_UTF8, (const char *const[]){"g.h"}, 1, "g");
+    must_show(&a, KYMO_ALLOW_UTF8, (const char *const[]){"g_h"}, 1, "");
+    kymo_registry_free(a.reg);
+}
+
+static void test_a_callback_that_was_not_asked_for_is_not_called(void)
+{
+    static const char *const names[] = {"h"}, *const called[] = {"called"};
+    struct asked a;
+    asked_init(&a);
+    must_show(&a, KYMO_ESCAPE_UNDERSCORES, names, 1, "h");
+    CHECK_INT(a.read, 0);
+    must_show(&a, KYMO_ESCAPE_UNDERSCORES, called, 1, "c");
+    CHECK_INT(a.read, 1);
+    CHECK_INT(a.collected, 2); /* a collector's families are known by what it reports */
+    kymo_registry_free(a.reg);
 }
 
 /* ---- disturbed pages ---- */
@@ -454,8 +589,9 @@ TEST_MAIN(TEST(test_pieces_of_every_size_make_the_same_page),
           TEST(test_the_largest_series_there_can_be_does_not_cost_the_page),
           TEST(test_a_sink_s_error_reaches_the_caller_untouched),
           TEST(test_a_visitor_s_error_stops_the_visit_and_reaches_the_caller_untouched),
-          TEST(test_bad_arguments_are_refused_by_name), TEST(test_a_scrape_given_up_halfway_leaves_nothing),
-          TEST(test_families_may_come_and_go_between_two_pieces),
+          TEST(test_bad_arguments_are_refused_by_name), TEST(test_only_families_that_were_asked_for_are_on_the_page),
+          TEST(test_a_callback_that_was_not_asked_for_is_not_called),
+          TEST(test_a_scrape_given_up_halfway_leaves_nothing), TEST(test_families_may_come_and_go_between_two_pieces),
           TEST(test_many_scrapes_at_once_while_families_come_and_go),
           TEST(test_values_are_unescaped_and_cut_at_characters),
           TEST(test_what_was_recorded_before_the_scrape_began_is_in_it))

@@ -2,10 +2,9 @@
 /*
  * test_text.c - points become exactly the bytes of the text format, whole or not at all.
  *
- * How: points are built by hand and the page is compared byte for byte; every page is also read back by a
- * strict parser that shares no code with the encoder. Texts stand in blocks that end where the encoder's
- * right to read ends, pages in blocks that end with the page, so that sanitizers and valgrind see one byte
- * too far. Below these, the strings' side: escaping and UTF-8, against the parser's own decoder.
+ * How: points are built by hand (points.h) and the page is compared byte for byte; every page is also read back
+ * by a strict parser that shares no code with the encoder. Below these, the strings' side: escaping and UTF-8,
+ * against the parser's own decoder.
  */
 #include <float.h>
 #include <math.h>
@@ -19,101 +18,10 @@
 #include "base/escape.h"
 #include "base/utf8.h"
 #include "encode/lines.h"
+#include "points.h"
 #include "text_parser.h"
 
-#define CHECK(condition) check((condition) != 0, #condition, __func__, __LINE__)
-
-static void check(int holds, const char *condition, const char *where, int line)
-{
-    if (holds)
-        return;
-    fprintf(stderr, "%s:%d: %s: not true: %s\n", __FILE__, line, where, condition);
-    exit(1);
-}
-
-#define ROOM 8192u
-
-/* A family and a point with the memory they need; filled by begin(), given back by end(). */
-struct fixture {
-    struct kymo_desc desc;
-    struct kymo_family family;
-    struct kymo_point point;
-    char *name;
-    char *labels;
-    char *const_labels;
-};
-
-static const struct kymo_encoder *text;
-
-/* A copy in a block that ends @spill bytes after the text. */
-static char *copy_with_spill(const char *s, size_t spill)
-{
-    size_t n = strlen(s);
-    char *copy = malloc(n + spill + 1);
-    CHECK(copy != NULL);
-    memset(copy, '#', n + spill + 1);
-    memcpy(copy, s, n);
-    copy[n + spill] = '\0';
-    return copy;
-}
-
-/* @labels is NULL for a point that has values, or nothing. A point with an id is a registry's own. */
-static struct fixture *begin(enum kymo_kind kind, const char *name, uint64_t id, const char *const_labels,
-                             const char *labels)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    CHECK(f != NULL);
-    kymo_desc_init(&f->desc, name, "Help.");
-    f->name = copy_with_spill(name, KYMO__SPILL);
-    f->name[strlen(name)] = '\0';
-    f->const_labels = copy_with_spill(const_labels, 0);
-    f->family = (struct kymo_family){.size = sizeof f->family,
-                                     .desc = &f->desc,
-                                     .kind = kind,
-                                     .name = f->name,
-                                     .name_len = strlen(name),
-                                     .labels = f->const_labels,
-                                     .labels_len = strlen(const_labels)};
-    f->point = (struct kymo_point){.size = sizeof f->point, .id = id};
-    if (labels != NULL) {
-        f->labels = copy_with_spill(labels, id != 0 ? KYMO__SPILL - 1 : 0);
-        f->point.labels = f->labels;
-        f->point.labels_len = strlen(labels);
-    }
-    return f;
-}
-
-static void end(struct fixture *f)
-{
-    free(f->name);
-    free(f->labels);
-    free(f->const_labels);
-    free(f);
-}
-
-/* Encodes into exactly @room bytes; the bytes as a string, "" after KYMO_EAGAIN. The caller frees it. */
-static char *encode_in(const struct fixture *f, int fresh, size_t room, void *scratch, size_t bytes, int *r)
-{
-    char *block = malloc(room + 1);
-    char *written = calloc(1, room + 1);
-    CHECK(block != NULL && written != NULL);
-    /* Right-aligned, so that the page's end is the block's. */
-    char *start = block + 1;
-    memset(block, 0x55, room + 1);
-    struct kymo_page page = {start, start + room, fresh, scratch, bytes};
-    *r = text->sample(&page, &f->family, &f->point);
-    CHECK(*r == 0 || *r == KYMO_EAGAIN);
-    CHECK(block[0] == 0x55);
-    if (*r == 0) {
-        CHECK(page.fresh == 0 && page.at > start && page.at <= page.end);
-        memcpy(written, start, (size_t)(page.at - start));
-    } else {
-        CHECK(page.fresh == fresh && page.at == start);
-        CHECK(room == 0 || (start[0] == 0x55 && memcmp(start, start + 1, room - 1) == 0));
-    }
-    free(block);
-    return written;
-}
+static const struct kymo_format *text;
 
 static void expect_parsed(const char *page_text)
 {
@@ -128,18 +36,19 @@ static void expect_parsed(const char *page_text)
 /* The lines must be @lines, alone and after the header; the whole page must be readable. */
 static void expect(const struct fixture *f, const char *lines)
 {
-    static const char *const words[] = {"", "counter", "gauge", "histogram"};
+    static const char *const words[] = {"",      "counter", "gauge",     "histogram", "gauge",
+                                        "gauge", "summary", "histogram", "untyped"};
     char header[256];
     int r;
     const char *word = words[f->family.kind];
     snprintf(header, sizeof header, "# HELP %s Help.\n# TYPE %s %s\n", f->name, f->name, word);
-    char *alone = encode_in(f, 0, ROOM, NULL, 0, &r);
+    char *alone = encode_in(f, text, 0, ROOM, NULL, 0, &r);
     CHECK(r == 0);
     if (strcmp(alone, lines) != 0) {
         fprintf(stderr, "wanted:\n%sgot:\n%s", lines, alone);
         exit(1);
     }
-    char *page = encode_in(f, 1, ROOM, NULL, 0, &r);
+    char *page = encode_in(f, text, 1, ROOM, NULL, 0, &r);
     CHECK(r == 0);
     CHECK(strncmp(page, header, strlen(header)) == 0);
     CHECK(strcmp(page + strlen(header), lines) == 0);
@@ -240,17 +149,6 @@ static void test_gauge_spells_every_double_as_servers_read_it(void)
 
 /* ---- histograms ---- */
 
-static const double three_bounds[] = {0.005, 1, 10};
-static const uint64_t four_buckets[] = {2, 0, 3, 1};
-
-static void set_histogram(struct fixture *f, const double *le, size_t n, const uint64_t *counts, double sum)
-{
-    f->point.value.histogram =
-        (struct kymo_histogram_point){.sum = sum, .bounds = le, .n_bounds = n, .buckets = counts};
-    for (size_t i = 0; i <= n; i++)
-        f->point.value.histogram.count += counts[i];
-}
-
 static void test_histogram_is_cumulative_and_ends_in_sum_and_count(void)
 {
     static const struct {
@@ -324,13 +222,211 @@ static void test_scratch_changes_no_byte(void)
             int r;
             struct fixture *f = begin(KYMO_HISTOGRAM, "h", 1, "", "a=\"b\"");
             set_histogram(f, bounds[i % 2], i < 4 ? 5 : 2, buckets, 0);
-            char *without = encode_in(f, 0, ROOM, NULL, 0, &r);
-            char *with = encode_in(f, 0, ROOM, scratch, bytes, &r);
+            char *without = encode_in(f, text, 0, ROOM, NULL, 0, &r);
+            char *with = encode_in(f, text, 0, ROOM, scratch, bytes, &r);
             CHECK(r == 0 && strcmp(with, without) == 0);
             free(without);
             free(with);
             end(f);
         }
+    }
+}
+
+/* ---- the other kinds ---- */
+
+static void test_every_kind_has_lines_that_the_format_knows(void)
+{
+    static const char *const lines[] = {
+        [KYMO_COUNTER] = "m{x=\"y\",a=\"b\"} 7\n",
+        [KYMO_GAUGE] = "m{x=\"y\",a=\"b\"} 0.25\n",
+        [KYMO_HISTOGRAM] = "m_bucket{x=\"y\",a=\"b\",le=\"0.005\"} 2\nm_bucket{x=\"y\",a=\"b\",le=\"1.0\"} 2\n"
+                           "m_bucket{x=\"y\",a=\"b\",le=\"10.0\"} 5\nm_bucket{x=\"y\",a=\"b\",le=\"+Inf\"} 6\n"
+                           "m_sum{x=\"y\",a=\"b\"} 12.5\nm_count{x=\"y\",a=\"b\"} 6\n",
+        [KYMO_INFO] = "m{x=\"y\",a=\"b\"} 1\n",
+        [KYMO_STATESET] = "m{x=\"y\",a=\"b\",m=\"on\"} 0\nm{x=\"y\",a=\"b\",m=\"o\\\"ff\\\"\"} 1\n",
+        [KYMO_SUMMARY] = "m{x=\"y\",a=\"b\",quantile=\"0.0\"} 0.25\nm{x=\"y\",a=\"b\",quantile=\"0.5\"} 1\n"
+                         "m{x=\"y\",a=\"b\",quantile=\"0.99\"} NaN\n"
+                         "m_sum{x=\"y\",a=\"b\"} 12.5\nm_count{x=\"y\",a=\"b\"} 6\n",
+        [KYMO_GAUGE_HISTOGRAM] = "m_bucket{x=\"y\",a=\"b\",le=\"0.005\"} 2\nm_bucket{x=\"y\",a=\"b\",le=\"1.0\"} 2\n"
+                                 "m_bucket{x=\"y\",a=\"b\",le=\"10.0\"} 5\nm_bucket{x=\"y\",a=\"b\",le=\"+Inf\"} 6\n"
+                                 "m_sum{x=\"y\",a=\"b\"} 12.5\nm_count{x=\"y\",a=\"b\"} 6\n",
+        [KYMO_UNKNOWN] = "m{x=\"y\",a=\"b\"} 0.25\n",
+    };
+    for (size_t i = 0; i < (size_t)2 * N_KINDS; i++) {
+        struct fixture *f = begin((enum kymo_kind)(1 + i / 2), "m", i & 1, "x=\"y\"", "a=\"b\"");
+        set_some_value(f);
+        expect(f, lines[1 + i / 2]);
+        /* What only other formats show changes nothing here. */
+        f->point.start_ns = 1;
+        set_exemplars(f);
+        expect(f, lines[1 + i / 2]);
+        end(f);
+    }
+}
+
+static void test_kinds_without_labels_have_no_braces(void)
+{
+    static const char *const states[] = {"on"};
+    struct fixture *f = begin(KYMO_INFO, "build_info", 1, "", "");
+    expect(f, "build_info 1\n");
+    end(f);
+    f = begin(KYMO_STATESET, "s", 1, "", NULL);
+    set_states(f, states, 1, 1);
+    expect(f, "s{s=\"on\"} 1\n");
+    end(f);
+    f = begin(KYMO_SUMMARY, "s", 1, "", NULL);
+    set_summary(f, NULL, 0, -1);
+    expect(f, "s_sum -1\ns_count 6\n");
+    end(f);
+}
+
+static void test_native_buckets_alone_leave_the_infinite_one(void)
+{
+    static const int32_t index[] = {3};
+    static const uint64_t count[] = {5};
+    static const struct kymo_native_point native = {
+        .schema = 3, .zero_count = 1, .positive_index = index, .positive_count = count, .n_positive = 1};
+    static const uint64_t six = 6;
+    struct fixture *f = begin(KYMO_HISTOGRAM, "h", 1, "", NULL);
+    set_histogram(f, NULL, 0, &six, 2);
+    f->point.value.histogram.native = &native;
+    expect(f, "h_bucket{le=\"+Inf\"} 6\nh_sum 2\nh_count 6\n");
+    end(f);
+}
+
+/* ---- names that are not [a-zA-Z_:][a-zA-Z0-9_:]* ---- */
+
+static void expect_page(const struct fixture *f, const struct kymo_format *format, const char *wanted)
+{
+    int r;
+    char *page = encode_in(f, format, 1, ROOM, NULL, 0, &r);
+    CHECK_INT(r, 0);
+    CHECK_STRING(page, wanted);
+    expect_parsed(page);
+    free(page);
+}
+
+static void test_names_are_escaped_or_quoted(void)
+{
+    static const char *const gauges[] = {
+        "# HELP my_m__ Help.\n# TYPE my_m__ gauge\nmy_m__{x=\"y\",a_b=\"c\",d=\"e\"} 0.25\n",
+        ("# HELP my_dot_m____ Help.\n# TYPE my_dot_m____ gauge\n"
+         "my_dot_m____{x=\"y\",a_dot_b=\"c\",d=\"e\"} 0.25\n"),
+        ("# HELP U__my_2e_m___e9_ Help.\n# TYPE U__my_2e_m___e9_ gauge\n"
+         "U__my_2e_m___e9_{x=\"y\",U__a_2e_b=\"c\",d=\"e\"} 0.25\n"),
+        ("# HELP \"my.m_\xc3\xa9\" Help.\n# TYPE \"my.m_\xc3\xa9\" gauge\n"
+         "{\"my.m_\xc3\xa9\",x=\"y\",\"a.b\"=\"c\",d=\"e\"} 0.25\n"),
+    };
+    for (size_t i = 0; i < 8; i++) {
+        struct kymo_format format = *text;
+        format.escaping = (enum kymo_escaping)(i / 2);
+        struct fixture *f = begin(KYMO_GAUGE, "my.m_\xc3\xa9", i & 1, "x=\"y\"", "\"a.b\"=\"c\",d=\"e\"");
+        f->point.value.gauge = 0.25;
+        expect_page(f, &format, gauges[i / 2]);
+        end(f);
+    }
+}
+
+static void test_suffixes_stand_inside_the_quotes(void)
+{
+    struct kymo_format format = *text;
+    format.escaping = KYMO_ALLOW_UTF8;
+    struct fixture *f = begin(KYMO_HISTOGRAM, "a.h", 1, "", "l=\"v\"");
+    set_some_value(f);
+    expect_page(f, &format,
+                "# HELP \"a.h\" Help.\n# TYPE \"a.h\" histogram\n"
+                "{\"a.h_bucket\",l=\"v\",le=\"0.005\"} 2\n{\"a.h_bucket\",l=\"v\",le=\"1.0\"} 2\n"
+                "{\"a.h_bucket\",l=\"v\",le=\"10.0\"} 5\n{\"a.h_bucket\",l=\"v\",le=\"+Inf\"} 6\n"
+                "{\"a.h_sum\",l=\"v\"} 12.5\n{\"a.h_count\",l=\"v\"} 6\n");
+    end(f);
+    f = begin(KYMO_SUMMARY, "a.s", 0, "", NULL);
+    set_some_value(f);
+    expect_page(f, &format,
+                "# HELP \"a.s\" Help.\n# TYPE \"a.s\" summary\n"
+                "{\"a.s\",quantile=\"0.0\"} 0.25\n{\"a.s\",quantile=\"0.5\"} 1\n"
+                "{\"a.s\",quantile=\"0.99\"} NaN\n{\"a.s_sum\"} 12.5\n{\"a.s_count\"} 6\n");
+    end(f);
+}
+
+static void test_a_state_set_calls_its_label_as_itself(void)
+{
+    static const char *const pages[] = {
+        "# HELP a_s Help.\n# TYPE a_s gauge\na_s{a_s=\"on\"} 0\na_s{a_s=\"o\\\"ff\\\"\"} 1\n",
+        "# HELP a_dot_s Help.\n# TYPE a_dot_s gauge\na_dot_s{a_dot_s=\"on\"} 0\na_dot_s{a_dot_s=\"o\\\"ff\\\"\"} 1\n",
+        ("# HELP U__a_2e_s Help.\n# TYPE U__a_2e_s gauge\n"
+         "U__a_2e_s{U__a_2e_s=\"on\"} 0\nU__a_2e_s{U__a_2e_s=\"o\\\"ff\\\"\"} 1\n"),
+        ("# HELP \"a.s\" Help.\n# TYPE \"a.s\" gauge\n"
+         "{\"a.s\",\"a.s\"=\"on\"} 0\n{\"a.s\",\"a.s\"=\"o\\\"ff\\\"\"} 1\n"),
+    };
+    for (size_t i = 0; i < 4; i++) {
+        struct kymo_format format = *text;
+        format.escaping = (enum kymo_escaping)i;
+        struct fixture *f = begin(KYMO_STATESET, "a.s", 1, "", NULL);
+        set_some_value(f);
+        expect_page(f, &format, pages[i]);
+        end(f);
+    }
+}
+
+static void test_strange_names_with_constant_labels_alone(void)
+{
+    static const char *const wanted[] = {"{\"a.b\",x=\"y\"} 0\n", "a_b{x=\"y\"} 0\n"};
+    static const char *const values[] = {NULL};
+    for (size_t i = 0; i < 6; i++) {
+        struct kymo_format format = *text;
+        int r;
+        format.escaping = i & 1 ? KYMO_ESCAPE_UNDERSCORES : KYMO_ALLOW_UTF8;
+        struct fixture *f = begin(KYMO_GAUGE, "a.b", 0, "x=\"y\"", i < 2 ? "" : NULL);
+        f->point.values = i < 4 ? NULL : values;
+        char *lines = encode_in(f, &format, 0, ROOM, NULL, 0, &r);
+        CHECK_STRING(lines, wanted[i & 1]);
+        free(lines);
+        end(f);
+    }
+}
+
+static void test_quotes_come_only_where_they_are_needed(void)
+{
+    struct kymo_format format = *text;
+    format.escaping = KYMO_ALLOW_UTF8;
+    struct fixture *f = begin(KYMO_GAUGE, "g", 1, "", "\"a.b\"=\"c\"");
+    f->family.utf8 = 1;
+    expect_page(f, &format, "# HELP g Help.\n# TYPE g gauge\ng{\"a.b\"=\"c\"} 0\n");
+    end(f);
+    f = begin(KYMO_GAUGE, "\"\\\n", 1, "", NULL);
+    expect_page(f, &format, "# HELP \"\\\"\\\\\\n\" Help.\n# TYPE \"\\\"\\\\\\n\" gauge\n{\"\\\"\\\\\\n\"} 0\n");
+    end(f);
+}
+
+/* Label names from pair text and from a descriptor, in every scheme and at every size of a page. */
+static void test_strange_names_by_text_and_by_values(void)
+{
+    static const char *const names[] = {"a\"b", "plain", "\xe2\x82\xac"};
+    static const char *const values[] = {"1\\", "", "\"\n"};
+    static const char pairs[] = "\"a\\\"b\"=\"1\\\\\",plain=\"\",\"\xe2\x82\xac\"=\"\\\"\\n\"";
+    for (size_t i = 0; i < (size_t)4 * N_KINDS * 2; i++) {
+        struct kymo_format format = *text;
+        enum kymo_kind kind = (enum kymo_kind)(1 + i / 2 % N_KINDS);
+        const char *const_labels = i % 2 == 0 ? "" : "\"s t\"=\"y\"";
+        struct fixture *by_text = begin(kind, "m.\"x\"", 1, const_labels, pairs);
+        struct fixture *by_values = begin(kind, "m.\"x\"", 0, const_labels, NULL);
+        int r, s;
+        format.escaping = (enum kymo_escaping)(i / (N_KINDS * 2));
+        kymo_desc_set_labels(&by_values->desc, names, 3);
+        by_values->point.values = values;
+        set_some_value(by_text);
+        set_some_value(by_values);
+        char *a = encode_in(by_text, &format, 1, ROOM, NULL, 0, &r);
+        char *b = encode_in(by_values, &format, 1, ROOM, NULL, 0, &s);
+        CHECK(r == 0 && s == 0);
+        CHECK_STRING(a, b);
+        expect_parsed(a);
+        expect_whole_or_nothing(by_text, &format, KYMO__TEXT, 1);
+        expect_whole_or_nothing(by_values, &format, KYMO__TEXT, 0);
+        free(a);
+        free(b);
+        end(by_text);
+        end(by_values);
     }
 }
 
@@ -341,12 +437,12 @@ static void test_header_escapes_help_but_not_its_quotes(void)
     struct fixture *f = begin(KYMO_GAUGE, "g", 1, "", NULL);
     int r;
     f->desc.help = "a \\ b\nc \"d\" \xc3\xa9";
-    char *page = encode_in(f, 1, ROOM, NULL, 0, &r);
+    char *page = encode_in(f, text, 1, ROOM, NULL, 0, &r);
     CHECK(strcmp(page, "# HELP g a \\\\ b\\nc \"d\" \xc3\xa9\n# TYPE g gauge\ng 0\n") == 0);
     expect_parsed(page);
     free(page);
     f->desc.help = NULL;
-    page = encode_in(f, 1, ROOM, NULL, 0, &r);
+    page = encode_in(f, text, 1, ROOM, NULL, 0, &r);
     CHECK(strcmp(page, "# TYPE g gauge\ng 0\n") == 0);
     free(page);
     end(f);
@@ -369,21 +465,19 @@ static void test_values_give_the_same_bytes_as_label_text(void)
         "a=\"C:\\\\new\\n\",path=\"say \\\"h\xc3\xa9\\\" \t\r\"",
         "a=\"12345678\\\"\",path=\"1234567\\n12345678\\\\12345678\"",
     };
-    static const enum kymo_kind kinds[] = {KYMO_COUNTER, KYMO_GAUGE, KYMO_HISTOGRAM};
-    for (size_t i = 0; i < 5 * 3 * 2; i++) {
+    for (size_t i = 0; i < (size_t)5 * N_KINDS * 2; i++) {
         const char *const_labels = i % 2 == 0 ? "" : "x=\"y\"";
-        const char *const *v = values[i / 6];
-        struct fixture *by_text = begin(kinds[i / 2 % 3], "m", 1, const_labels, escaped[i / 6]);
-        struct fixture *by_values = begin(kinds[i / 2 % 3], "m", 0, const_labels, NULL);
+        const char *const *v = values[i / (N_KINDS * 2)];
+        enum kymo_kind kind = (enum kymo_kind)(1 + i / 2 % N_KINDS);
+        struct fixture *by_text = begin(kind, "m", 1, const_labels, escaped[i / (N_KINDS * 2)]);
+        struct fixture *by_values = begin(kind, "m", 0, const_labels, NULL);
         int r, s;
         kymo_desc_set_labels(&by_values->desc, names, 2);
         by_values->point.values = v;
-        if (kinds[i / 2 % 3] == KYMO_HISTOGRAM) {
-            set_histogram(by_text, three_bounds, 3, four_buckets, 1);
-            set_histogram(by_values, three_bounds, 3, four_buckets, 1);
-        }
-        char *a = encode_in(by_text, 1, ROOM, NULL, 0, &r);
-        char *b = encode_in(by_values, 1, ROOM, NULL, 0, &s);
+        set_some_value(by_text);
+        set_some_value(by_values);
+        char *a = encode_in(by_text, text, 1, ROOM, NULL, 0, &r);
+        char *b = encode_in(by_values, text, 1, ROOM, NULL, 0, &s);
         CHECK(r == 0 && s == 0 && strcmp(a, b) == 0);
         expect_parsed(a);
         struct text_page page;
@@ -413,12 +507,12 @@ static void test_big_values_pass_whole(void)
         kymo_desc_set_labels(&f->desc, &name, 1);
         f->point.values = values;
         set_histogram(f, three_bounds, 3, four_buckets, 1);
-        free(encode_in(f, 1, 65536, NULL, 0, &r));
+        free(encode_in(f, text, 1, 65536, NULL, 0, &r));
         CHECK(r == KYMO_EAGAIN);
-        char *page_text = encode_in(f, 1, 6 * (2 * BIG + 200), NULL, 0, &r);
+        char *page_text = encode_in(f, text, 1, 6 * (2 * BIG + 200), NULL, 0, &r);
         struct text_page page;
-        CHECK(r == 0 && text_parse(&page, page_text, strlen(page_text)));
-        CHECK(page.n_samples == 6);
+        REQUIRE(r == 0 && text_parse(&page, page_text, strlen(page_text)));
+        REQUIRE(page.n_samples == 6);
         for (size_t i = 0; i < 6; i++)
             CHECK(strcmp(text_label_value(&page, &page.samples[i], "a"), value) == 0);
         text_page_free(&page);
@@ -430,42 +524,48 @@ static void test_big_values_pass_whole(void)
 
 /* ---- room ---- */
 
-/* In every room from none to plenty: all of the bytes or none, and all from kymo__lines_size() on. */
-static void expect_whole_or_nothing(const struct fixture *f, int fresh)
-{
-    size_t enough = kymo__lines_size(&f->family, &f->point) + (fresh ? 128 : 0);
-    int r, before = KYMO_EAGAIN;
-    char *wanted = encode_in(f, fresh, enough, NULL, 0, &r);
-    CHECK(r == 0 && strlen(wanted) + KYMO__SLOP <= enough);
-    for (size_t room = 0; room <= enough; room++) {
-        char *got = encode_in(f, fresh, room, NULL, 0, &r);
-        CHECK(r == 0 || before == KYMO_EAGAIN);
-        CHECK(strcmp(got, r == 0 ? wanted : "") == 0);
-        before = r;
-        free(got);
-    }
-    CHECK(before == 0);
-    free(wanted);
-}
-
 static void test_a_point_is_written_whole_or_not_at_all(void)
 {
-    static const enum kymo_kind kinds[] = {KYMO_COUNTER, KYMO_GAUGE, KYMO_HISTOGRAM};
     static char many_blocks[500]; /* longer than the slack in the other lines' room could cover */
     memset(many_blocks, 'v', sizeof many_blocks - 1);
     memcpy(many_blocks, "a=\"", 3);
     many_blocks[sizeof many_blocks - 2] = '"';
     const char *const labels[] = {NULL, "a=\"b\"", many_blocks};
-    for (size_t i = 0; i < 3 * 3 * 2 * 2; i++) {
-        enum kymo_kind kind = kinds[i / 4 % 3];
-        struct fixture *f = begin(kind, "m_seconds", i & 1, "x=\"y\"", labels[i / 12]);
+    for (size_t i = 0; i < (size_t)3 * N_KINDS * 2 * 2; i++) {
+        enum kymo_kind kind = (enum kymo_kind)(1 + i / 4 % N_KINDS);
+        struct fixture *f = begin(kind, "m_seconds", i & 1, "x=\"y\"", labels[i / (N_KINDS * 4)]);
+        set_some_value(f);
         if (kind == KYMO_COUNTER)
             f->point.value.counter.whole = UINT64_MAX;
         else if (kind == KYMO_GAUGE)
             f->point.value.gauge = -1.7976931348623157e308;
-        else
-            set_histogram(f, three_bounds, 3, four_buckets, 0.1 + 0.2);
-        expect_whole_or_nothing(f, (int)(i >> 1 & 1));
+        else if (kind == KYMO_HISTOGRAM)
+            f->point.value.histogram.sum = 0.1 + 0.2;
+        expect_whole_or_nothing(f, text, KYMO__TEXT, (int)(i >> 1 & 1));
+        end(f);
+    }
+}
+
+/* Each line of a state set has the family's name twice, and a state. */
+static void test_room_counts_the_states(void)
+{
+    static char name[200], state[500], last[500];
+    const char *const states[] = {state, "", last};
+    memset(name, 'n', sizeof name - 1);
+    memset(state, '"', sizeof state - 1);
+    memset(last, 's', sizeof last - 1);
+    for (size_t i = 0; i < 4; i++) {
+        struct kymo_format format = *text;
+        format.escaping = KYMO_ALLOW_UTF8;
+        name[0] = i & 1 ? '"' : 'n';
+        struct fixture *f = begin(KYMO_STATESET, name, 1, "", i & 2 ? "a=\"b\"" : NULL);
+        set_states(f, states, 3, 5);
+        size_t enough = lines_size(f, &format, KYMO__TEXT);
+        int r;
+        for (size_t room = enough - 100; room <= enough; room++) {
+            free(encode_in(f, &format, 0, room, NULL, 0, &r));
+            CHECK_INT(r, room == enough ? 0 : KYMO_EAGAIN);
+        }
         end(f);
     }
 }
@@ -474,8 +574,8 @@ static void test_a_point_is_written_whole_or_not_at_all(void)
 static void test_small_pages_join_to_the_same_text(void)
 {
     static char joined[ROOM], whole[ROOM], small[400];
-    struct kymo_page one = {whole, whole + ROOM, 1, NULL, 0};
-    struct kymo_page page = {small, small + sizeof small, 1, NULL, 0};
+    struct kymo_page one = {whole, whole + ROOM, text, 1, NULL, 0};
+    struct kymo_page page = {small, small + sizeof small, text, 1, NULL, 0};
     size_t n = 0, n_pages = 0;
     struct fixture *f = begin(KYMO_COUNTER, "c_total", 1, "", NULL);
     for (int i = 0; i < 200; i++) {
@@ -483,8 +583,8 @@ static void test_small_pages_join_to_the_same_text(void)
         f->point.labels_len = (size_t)snprintf(labels, 16, "i=\"%d\"", i);
         f->point.labels = labels;
         f->point.value.counter.whole = (uint64_t)i * 1000;
-        CHECK(text->sample(&one, &f->family, &f->point) == 0);
-        while (text->sample(&page, &f->family, &f->point) == KYMO_EAGAIN) {
+        CHECK(text->encoder->sample(&one, &f->family, &f->point) == 0);
+        while (text->encoder->sample(&page, &f->family, &f->point) == KYMO_EAGAIN) {
             CHECK(page.at > small);
             memcpy(joined + n, small, (size_t)(page.at - small));
             n += (size_t)(page.at - small);
@@ -502,8 +602,8 @@ static void test_small_pages_join_to_the_same_text(void)
 
 static void test_formats_are_found_by_name(void)
 {
-    CHECK(strcmp(text->name, "text") == 0);
-    CHECK(strcmp(text->content_type, "text/plain; version=0.0.4; charset=utf-8") == 0);
+    CHECK(text->encoder == kymo_encoder_find("text") && strcmp(text->encoder->name, "text") == 0);
+    CHECK(strcmp(text->encoder->content_type, "text/plain; version=0.0.4; charset=utf-8") == 0);
     CHECK(kymo_encoder_find("no such format") == NULL);
     CHECK(kymo_encoder_find("") == NULL);
     CHECK(kymo_encoder_find(NULL) == NULL);
@@ -635,6 +735,30 @@ static void test_the_parser_refuses_what_servers_refuse(void)
         "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum{a=\"b\"} 1\nh_count 1\n",
         "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1.5\nh_sum 1\nh_count 1.5\n",
         "# TYPE h histogram\nh 1\n",
+        "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\nh_sum 1\n",
+        "# TYPE s summary\ns{quantile=\"0.5\"} 1\n",
+        "# TYPE s summary\ns 1\ns_sum 1\ns_count 1\n",
+        "# TYPE s summary\ns{quantile=\"1\"} 1\ns_sum 1\ns_count 1\n",
+        "# TYPE s summary\ns{quantile=\"x\"} 1\ns_sum 1\ns_count 1\n",
+        "# TYPE s summary\ns{quantile=\"0.5\",a=\"b\"} 1\ns_sum{a=\"b\"} 1\ns_count{a=\"b\"} 1\n",
+        "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"0.1\"} 1\ns_sum 1\ns_count 1\n",
+        "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum{a=\"b\"} 1\ns_count{a=\"b\"} 1\n",
+        "# TYPE s summary\ns_sum 1\ns_count{a=\"b\"} 1\n",
+        "# TYPE s summary\ns_sum 1\ns_count 1.5\n",
+        "# TYPE s summary\ns_count 1\n",
+        "# TYPE s summary\ns_sum 1\n",
+        "# TYPE s summary\ns_sum 1\ns_sum 1\n",
+        "# TYPE s summary\ns_bucket{le=\"1.0\"} 1\n",
+        "# TYPE \"x\" gauge\nx 1\n",         /* quotes without need */
+        "# TYPE \"\" gauge\n{\"\"} 1\n",     /* no name */
+        "# TYPE \"a.b\" gauge\n\"a.b\" 1\n", /* a name in quotes stands in braces */
+        "# TYPE \"a.b\" gauge\n\"a.b\"{} 1\n",
+        "# TYPE \"a.b\" gauge\n{\"a.b\",} 1\n",
+        "# TYPE \"a.b\" gauge\n{\"a.b\" 1\n",
+        "# TYPE \"a.b\" gauge\n{\"a.b} 1\n",
+        "# TYPE \"a.b\" gauge\n{\"a.b\",\"c\"=\"d\"} 1\n",
+        "# TYPE a.b gauge\n{\"a.b\"} 1\n",
+        "# TYPE x gauge\nx{\"a.b\"} 1\n",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct text_page page;
@@ -647,27 +771,39 @@ static void test_the_parser_refuses_what_servers_refuse(void)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    text = kymo_encoder_find("text");
-    CHECK(text != NULL);
-    test_counter_has_the_labels_it_has();
-    test_counter_is_exact_as_long_as_it_is_whole();
-    test_gauge_spells_every_double_as_servers_read_it();
-    test_histogram_is_cumulative_and_ends_in_sum_and_count();
-    test_histogram_without_bounds_has_the_infinite_bucket();
-    test_histogram_count_is_the_sum_of_its_buckets();
-    test_le_is_spelled_as_a_float();
-    test_scratch_changes_no_byte();
-    test_header_escapes_help_but_not_its_quotes();
-    test_values_give_the_same_bytes_as_label_text();
-    test_big_values_pass_whole();
-    test_a_point_is_written_whole_or_not_at_all();
-    test_small_pages_join_to_the_same_text();
-    test_formats_are_found_by_name();
-    test_unescaping_gives_the_value_cut_at_a_character();
-    test_pairs_are_found_by_index();
-    test_utf8_is_what_the_parser_decodes();
-    test_the_parser_refuses_what_servers_refuse();
-    return 0;
+    static const struct test tests[] = {
+        TEST(test_counter_has_the_labels_it_has),
+        TEST(test_counter_is_exact_as_long_as_it_is_whole),
+        TEST(test_gauge_spells_every_double_as_servers_read_it),
+        TEST(test_histogram_is_cumulative_and_ends_in_sum_and_count),
+        TEST(test_histogram_without_bounds_has_the_infinite_bucket),
+        TEST(test_histogram_count_is_the_sum_of_its_buckets),
+        TEST(test_le_is_spelled_as_a_float),
+        TEST(test_scratch_changes_no_byte),
+        TEST(test_every_kind_has_lines_that_the_format_knows),
+        TEST(test_kinds_without_labels_have_no_braces),
+        TEST(test_native_buckets_alone_leave_the_infinite_one),
+        TEST(test_names_are_escaped_or_quoted),
+        TEST(test_suffixes_stand_inside_the_quotes),
+        TEST(test_a_state_set_calls_its_label_as_itself),
+        TEST(test_strange_names_with_constant_labels_alone),
+        TEST(test_quotes_come_only_where_they_are_needed),
+        TEST(test_strange_names_by_text_and_by_values),
+        TEST(test_header_escapes_help_but_not_its_quotes),
+        TEST(test_values_give_the_same_bytes_as_label_text),
+        TEST(test_big_values_pass_whole),
+        TEST(test_a_point_is_written_whole_or_not_at_all),
+        TEST(test_room_counts_the_states),
+        TEST(test_small_pages_join_to_the_same_text),
+        TEST(test_formats_are_found_by_name),
+        TEST(test_unescaping_gives_the_value_cut_at_a_character),
+        TEST(test_pairs_are_found_by_index),
+        TEST(test_utf8_is_what_the_parser_decodes),
+        TEST(test_the_parser_refuses_what_servers_refuse),
+    };
+    text = kymo_format_find("text");
+    REQUIRE(text != NULL && text->encoder != NULL);
+    return test_main(argc, argv, tests, sizeof tests / sizeof tests[0]);
 }

@@ -21,7 +21,7 @@ struct reader {
     size_t line;
     char *string_at;
     int help_pending; /* HELP was read, its TYPE was not */
-    /* The histogram whose lines are being read. */
+    /* The histogram or summary whose lines are being read. */
     size_t first_bucket; /* index of its first sample */
     size_t n_buckets;    /* 0: between histograms */
     double last_bound;
@@ -114,14 +114,6 @@ static const char *keep(struct reader *r, const char *s, size_t n)
     return kept;
 }
 
-static const char *read_name(struct reader *r, int colon)
-{
-    const char *start = r->at;
-    while (r->at < r->end && is_name_char(*r->at, r->at == start, colon))
-        r->at++;
-    return r->at > start ? keep(r, start, (size_t)(r->at - start)) : NULL;
-}
-
 /* Unescapes up to @stop, which is left; `\"` is for quoted text alone. NULL: no end, or a bad escape. */
 static const char *read_escaped(struct reader *r, char stop, size_t *n)
 {
@@ -142,6 +134,30 @@ static const char *read_escaped(struct reader *r, char stop, size_t *n)
     *to = '\0';
     r->string_at = to + 1;
     return r->at < r->end && *r->at == stop && text_is_utf8(start, *n) ? start : NULL;
+}
+
+/* ---- names ---- */
+
+/* After its first quote. NULL: not a name, or one that needs no quotes. */
+static const char *read_quoted_name(struct reader *r, int colon)
+{
+    size_t n, legal = 0;
+    const char *name = read_escaped(r, '"', &n);
+    if (name == NULL || !skip(r, "\""))
+        return NULL;
+    while (legal < n && is_name_char(name[legal], legal == 0, colon))
+        legal++;
+    return legal < n ? name : NULL;
+}
+
+static const char *read_name(struct reader *r, int colon)
+{
+    const char *start = r->at;
+    if (skip(r, "\""))
+        return read_quoted_name(r, colon);
+    while (r->at < r->end && is_name_char(*r->at, r->at == start, colon))
+        r->at++;
+    return r->at > start ? keep(r, start, (size_t)(r->at - start)) : NULL;
 }
 
 /* ---- numbers ---- */
@@ -207,8 +223,8 @@ static int close_family(struct reader *r)
         return 1;
     if (r->help_pending)
         return refuse(r, "HELP without TYPE");
-    if (r->n_buckets > 0)
-        return refuse(r, "a histogram is not complete");
+    if (r->n_buckets > 0 || r->have_sum)
+        return refuse(r, "a histogram or summary is not complete");
     return current(r)->n_samples > 0 ? 1 : refuse(r, "a family without samples");
 }
 
@@ -291,8 +307,6 @@ static int read_label(struct reader *r, struct text_sample *s)
 
 static int read_labels(struct reader *r, struct text_sample *s)
 {
-    if (!skip(r, "{"))
-        return 1;
     do {
         if (!read_label(r, s))
             return 0;
@@ -373,14 +387,50 @@ static int check_histogram_line(struct reader *r, const struct text_sample *s, c
     if (s->value != r->last_count)
         return refuse(r, "_count is not the +Inf bucket");
     r->n_buckets = 0;
+    r->have_sum = 0;
     return 1;
 }
 
-static int check_summary_line(struct reader *r, const char *suffix)
+static int check_quantile(struct reader *r, const struct text_sample *s)
 {
-    if (suffix[0] == '\0' || strcmp(suffix, "_sum") == 0 || strcmp(suffix, "_count") == 0)
+    double quantile;
+    const struct text_label *labels = text_labels(r->page, s);
+    const struct text_label *last = labels == NULL ? NULL : &labels[s->n_labels - 1];
+    if (last == NULL || strcmp(last->name, "quantile") != 0 || !number(last->value, &quantile) || isnan(quantile))
+        return refuse(r, "the last label is not quantile with a number");
+    if (strpbrk(last->value, ".eI") == NULL)
+        return refuse(r, "quantile is not written as a float");
+    if (r->n_buckets == 0) {
+        r->first_bucket = r->page->n_samples;
+    } else {
+        struct text_sample shorter = *s;
+        shorter.n_labels--;
+        if (!same_labels(r->page, &r->page->samples[r->first_bucket], 1, &shorter) || !(quantile > r->last_bound))
+            return refuse(r, "quantiles do not ascend, or are of another summary before this one's _sum and _count");
+    }
+    r->n_buckets++;
+    r->last_bound = quantile;
+    return 1;
+}
+
+/* Quantiles, _sum, _count; the fields are those of a histogram, quantiles counting as buckets. */
+static int check_summary_line(struct reader *r, const struct text_sample *s, const char *suffix)
+{
+    if (suffix[0] == '\0' && !r->have_sum)
+        return check_quantile(r, s);
+    if (strcmp(suffix, "_sum") == 0 && !r->have_sum) {
+        if (r->n_buckets > 0 && !same_labels(r->page, &r->page->samples[r->first_bucket], 1, s))
+            return refuse(r, "_sum of another summary");
+        r->have_sum = 1;
         return 1;
-    return refuse(r, "not a line of a summary");
+    }
+    if (strcmp(suffix, "_count") != 0 || !r->have_sum)
+        return refuse(r, "not the line that a summary has here");
+    if (!same_labels(r->page, &r->page->samples[r->page->n_samples - 1], 0, s) || !is_count(s->value))
+        return refuse(r, "_count of another summary, or not a whole number");
+    r->n_buckets = 0;
+    r->have_sum = 0;
+    return 1;
 }
 
 static int check_sample(struct reader *r, const struct text_sample *s)
@@ -392,12 +442,27 @@ static int check_sample(struct reader *r, const struct text_sample *s)
     if (strcmp(family->type, "histogram") == 0)
         return check_histogram_line(r, s, suffix);
     if (strcmp(family->type, "summary") == 0)
-        return check_summary_line(r, suffix);
+        return check_summary_line(r, s, suffix);
     if (suffix[0] != '\0')
         return refuse(r, "a sample outside its family");
     if (strcmp(family->type, "counter") == 0 && !(s->value >= 0))
         return refuse(r, "a counter is negative or NaN");
     return 1;
+}
+
+/* `name{labels}` or `{"name",labels}` */
+static int read_series(struct reader *r, struct text_sample *s)
+{
+    if (!skip(r, "{")) {
+        s->name = r->at < r->end && *r->at == '"' ? NULL : read_name(r, 1);
+        if (s->name == NULL)
+            return refuse(r, "neither a sample nor HELP nor TYPE");
+        return !skip(r, "{") || read_labels(r, s);
+    }
+    s->name = skip(r, "\"") ? read_quoted_name(r, 1) : NULL;
+    if (s->name == NULL)
+        return refuse(r, "a brace without a name in quotes");
+    return skip(r, ",") ? read_labels(r, s) : skip(r, "}") || refuse(r, "no brace after a name in quotes");
 }
 
 static int read_sample(struct reader *r)
@@ -406,10 +471,7 @@ static int read_sample(struct reader *r)
     if (current(r) == NULL)
         return refuse(r, "a sample before the first TYPE");
     struct text_sample s = {.family = page->n_families - 1, .first_label = page->n_labels};
-    s.name = read_name(r, 1);
-    if (s.name == NULL)
-        return refuse(r, "neither a sample nor HELP nor TYPE");
-    if (!read_labels(r, &s))
+    if (!read_series(r, &s))
         return 0;
     const char *value = r->at + 1;
     if (!skip(r, " "))

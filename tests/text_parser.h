@@ -6,7 +6,8 @@
  * refused, and so is what servers tolerate but a page of ours never has (blank lines, comments, tabs,
  * timestamps, samples without TYPE, empty braces). Beyond the grammar it holds: names and label names legal
  * and unique, strings UTF-8, a family's lines together and never empty, each series once, numbers in range,
- * and histograms whole: buckets ascending and cumulative, +Inf, _sum, _count equal to +Inf.
+ * histograms whole: buckets ascending and cumulative, +Inf, _sum, _count equal to +Inf; and summaries: quantiles
+ * ascending, _sum, _count. Names in quotes are taken where a name could not stand without.
  */
 #ifndef KYMO_TESTS_TEXT_PARSER_H
 #define KYMO_TESTS_TEXT_PARSER_H

@@ -46,9 +46,9 @@ extern "C" {
     X(KYMO_ENOMEM, -2002, "out of memory: nothing was changed, the call may be repeated")                              \
     X(KYMO_EFULL, -2003, "the registry's segment is full: create the registry with a larger segment_bytes")            \
     X(KYMO_ELIMIT, -2004, "a limit of the registry was reached: raise it in the options or record less")               \
-    X(KYMO_ENAME, -2005, "not a metric name: use [a-zA-Z_:][a-zA-Z0-9_:]*, at most 255 bytes")                         \
-    X(KYMO_ELABEL, -2006, "not a label name: use [a-zA-Z_][a-zA-Z0-9_]*, each once, at most 32 of them")               \
-    X(KYMO_ERESERVED, -2007, "a reserved name: labels must not begin with __ nor be le on a histogram")                \
+    X(KYMO_ENAME, -2005, "not a metric name: [a-zA-Z_:][a-zA-Z0-9_:]*, or set utf8_names; an info ends in _info")      \
+    X(KYMO_ELABEL, -2006, "not a label name: [a-zA-Z_][a-zA-Z0-9_]*, or set utf8_names; each once, at most 32")        \
+    X(KYMO_ERESERVED, -2007, "a reserved name: labels must not be __..., a histogram's le, a summary's quantile")      \
     X(KYMO_EHELP, -2008, "help is missing: say in one sentence what is counted and in which unit")                     \
     X(KYMO_EUTF8, -2009, "a string is not valid UTF-8: recode it before handing it over")                              \
     X(KYMO_EUNIT, -2010, "the unit must be the last part of the name, before _total: name_seconds, unit seconds")      \
@@ -60,7 +60,10 @@ extern "C" {
     X(KYMO_ENOTSUP, -2016, "not supported by this build or platform")                                                  \
     X(KYMO_EBUSY, -2017, "called from inside a callback that this call would have to wait for")                        \
     X(KYMO_EAGAIN, -2018, "not enough room in the page: hand over the same item again with an empty one")              \
-    X(KYMO_ESYSTEM, -2019, "the operating system refused a call: errno has the reason")
+    X(KYMO_ESYSTEM, -2019, "the operating system refused a call: errno has the reason")                                \
+    X(KYMO_ECONFIG, -2020, "the operator's configuration has an error: the log says in which line")                    \
+    X(KYMO_ENATIVE, -2021, "native histogram: bucket_factor must be > 1, thresholds finite, at most 1000 buckets")     \
+    X(KYMO_ESTATES, -2022, "a state set needs 1 to 64 different UTF-8 states, and no label of its own name")
 
 enum kymo_error {
 #define KYMO_X(name, value, text) name = value,

@@ -19,7 +19,13 @@ extern "C" {
 enum kymo_kind {
     KYMO_COUNTER = 1,   /* only goes up: requests, tokens, seconds spent         */
     KYMO_GAUGE = 2,     /* goes up and down: queue depth, temperature, bytes now */
-    KYMO_HISTOGRAM = 3, /* a distribution in classic buckets: latencies, sizes   */
+    KYMO_HISTOGRAM = 3, /* a distribution in buckets, classic, native or both    */
+    KYMO_INFO = 4,      /* facts as labels, always 1: a version, a model's name  */
+    KYMO_STATESET = 5,  /* which of some states hold                             */
+    /* Only reported by collectors: what others have counted. */
+    KYMO_SUMMARY = 6,         /* count, sum, quantiles computed at the source    */
+    KYMO_GAUGE_HISTOGRAM = 7, /* a distribution of what is there now             */
+    KYMO_UNKNOWN = 8,         /* a number of which no more is known              */
 };
 
 /**
@@ -33,14 +39,41 @@ enum kymo_gauge_mode { KYMO_GAUGE_SET = 0, KYMO_GAUGE_UPDOWN = 1 };
 
 /**
  * struct kymo_alias - another name of a family, which it had before
- * @name:  the old name
+ * @name:  the old name, without the registry's prefix
  * @until: when nobody should query it any more, for example "2027-03"
  *
- * Checked, kept with the descriptor and shown to visitors. This version's encoders write the family's own name only.
+ * The family is exposed under each alias too, as a family of its own whose help says the new name and the date; its
+ * points have no id there, and a series that ends is announced under the family's own name only. A name that is someone
+ * else's already is refused (KYMO_EEXIST, KYMO_ECLASH).
  */
 struct kymo_alias {
     const char *name;
     const char *until;
+};
+
+/**
+ * struct kymo_native - a native histogram: exponential buckets that come to be as values need them
+ * @bucket_factor:      a bucket's upper bound is at most this times its lower one; the schema is the coarsest of -4 to 8
+ *                      for which that holds. 0 means 1.1 (schema 3), else > 1
+ * @zero_threshold:     |v| up to here counts in the zero bucket; 0 means 2^-128, negative means exactly 0
+ * @max_zero_threshold: how far the threshold may be widened to keep the limit; 0: not at all
+ * @max_buckets:        most populated buckets; 0 means 160, at most 1000
+ * @min_reset_ns:       a histogram over its limit starts anew at most this often, in nanoseconds; 0: never
+ * @max_exemplars:      exemplars kept beside the buckets, if the family has exemplars; 0 means 10, at most 64
+ * @exemplar_ttl_ns:    an older exemplar is the first to be replaced; 0 means 5 minutes, negative: the oldest always is
+ *
+ * Over its limit, in this order: start anew if that is allowed now (and in any case as soon as it will be), else widen
+ * the zero bucket, else halve the resolution: one step per observation. Index for index and step for step what Go's
+ * client library does, for observations of one thread. Source: Prometheus, "Native Histograms".
+ */
+struct kymo_native {
+    double bucket_factor;
+    double zero_threshold;
+    double max_zero_threshold;
+    uint32_t max_buckets;
+    uint32_t max_exemplars;
+    int64_t min_reset_ns;
+    int64_t exemplar_ttl_ns;
 };
 
 /**
@@ -51,9 +84,13 @@ struct kymo_alias {
  * @unit:       base unit and last part of the name ("seconds", "bytes"), or NULL
  * @labels:     @n_labels label names, in the order in which values are given; NULL for a single series
  * @bounds:     histograms: @n_bounds upper bounds, inclusive, finite, strictly increasing, without +Inf;
- *              NULL means the preset kymo_buckets_web
+ *              NULL means none if @native is given, else the preset kymo_buckets_web
  * @gauge_mode: gauges: see enum kymo_gauge_mode
  * @aliases:    @n_aliases further names
+ * @native:     histograms: native buckets, alone or, with @bounds, beside classic ones from the same observation
+ * @exemplar_every: counters and histograms: 0 keeps no exemplars; n considers one in n of a thread's recordings that
+ *              bring one, evenly spread whatever their rhythm, in histograms bucket by bucket
+ * @states:     state sets: @n_states names, 1 to 64
  */
 struct kymo_desc {
     size_t size;
@@ -67,12 +104,17 @@ struct kymo_desc {
     enum kymo_gauge_mode gauge_mode;
     const struct kymo_alias *aliases;
     size_t n_aliases;
+    const struct kymo_native *native;
+    uint32_t exemplar_every;
+    uint32_t reserved;
+    const char *const *states;
+    size_t n_states;
 };
 
 /** kymo_desc_init() - a descriptor with name and help, everything else default; keeps the pointers. */
 static inline void kymo_desc_init(struct kymo_desc *d, const char *name, const char *help)
 {
-    const struct kymo_desc zero = {sizeof(struct kymo_desc), 0, 0, 0, 0, 0, 0, 0, KYMO_GAUGE_SET, 0, 0};
+    const struct kymo_desc zero = {sizeof(struct kymo_desc), 0, 0, 0, 0, 0, 0, 0, KYMO_GAUGE_SET, 0, 0, 0, 0, 0, 0, 0};
     *d = zero;
     d->name = name;
     d->help = help;
@@ -111,6 +153,25 @@ static inline void kymo_desc_set_aliases(struct kymo_desc *d, const struct kymo_
     d->n_aliases = n;
 }
 
+/** kymo_desc_set_native() - native buckets; keeps the pointer. */
+static inline void kymo_desc_set_native(struct kymo_desc *d, const struct kymo_native *native)
+{
+    d->native = native;
+}
+
+/** kymo_desc_set_exemplars() - exemplars of one in @every recordings. */
+static inline void kymo_desc_set_exemplars(struct kymo_desc *d, uint32_t every)
+{
+    d->exemplar_every = every;
+}
+
+/** kymo_desc_set_states() - names the states of a state set; keeps the pointer. */
+static inline void kymo_desc_set_states(struct kymo_desc *d, const char *const *states, size_t n)
+{
+    d->states = states;
+    d->n_states = n;
+}
+
 #ifndef __cplusplus
 /* KYMO_DESC(.name = ..., .help = ..., ...): pointer to a descriptor that lives as long as the enclosing block. */
 #define KYMO_DESC(...) (&(const struct kymo_desc){.size = sizeof(struct kymo_desc), __VA_ARGS__})
@@ -123,6 +184,12 @@ static inline void kymo_desc_set_aliases(struct kymo_desc *d, const struct kymo_
     .bounds = (const double[]){__VA_ARGS__}, .n_bounds = sizeof((const double[]){__VA_ARGS__}) / sizeof(double)
 /* Inside KYMO_DESC: one of the presets below, for example KYMO_BUCKETS(kymo_buckets_ttft). */
 #define KYMO_BUCKETS(preset) .bounds = (preset), .n_bounds = preset##_n
+/* Inside KYMO_DESC: native buckets, KYMO_NATIVE(.bucket_factor = 1.1). */
+#define KYMO_NATIVE(...) .native = (&(const struct kymo_native){__VA_ARGS__})
+/* Inside KYMO_DESC: the states of a state set. */
+#define KYMO_STATES(...)                                                                                               \
+    .states = (const char *const[]){__VA_ARGS__},                                                                      \
+    .n_states = sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)
 /* As the two last arguments of kymo_..._with() and the calls by labels: KYMO_VALUES("GET", "200"). */
 #define KYMO_VALUES(...)                                                                                               \
     (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)

@@ -27,6 +27,7 @@ extern "C" {
 #endif
 
 struct kymo_registry;
+struct kymo_label;
 
 /* One series. */
 struct kymo_counter;
@@ -125,6 +126,53 @@ KYMO_API void kymo_gauge_set_to_now(struct kymo_gauge *g);
 KYMO_API void kymo_histogram_observe(struct kymo_histogram *h, double v);
 /** kymo_histogram_observe_n() - @n observations of @v, as one whole; n = 0 does nothing. */
 KYMO_API void kymo_histogram_observe_n(struct kymo_histogram *h, double v, uint64_t n);
+
+/* ---- exemplars ---- */
+
+/**
+ * struct kymo_exemplar - what points from a number to one event behind it, usually a trace
+ * @labels:       @n_labels pairs; names and values together at most 128 characters, and 216 bytes as `a="b",c="d"`,
+ *                escaped; names are [a-zA-Z_][a-zA-Z0-9_]*
+ * @timestamp_ns: when, wall clock; 0: now, read only if the exemplar is kept
+ */
+struct kymo_exemplar {
+    const struct kymo_label *labels;
+    size_t n_labels;
+    int64_t timestamp_ns;
+};
+
+/**
+ * kymo_counter_inc_exemplar() - adds 1 and, one in desc.exemplar_every times, keeps @ex as the counter's exemplar
+ *
+ * The recording is the same as without exemplar, whatever becomes of it. One writer at a time keeps one: who meets
+ * another drops its exemplar (counted, reason "exemplar_busy"), as does one that is too long, has a bad or repeated
+ * label name or is not UTF-8 (reason "exemplar_bad"). A family without exemplars ignores them, as all do with NULL.
+ * Threads: any; signal-safe with the default clock; no lock, no allocation.
+ */
+KYMO_API void kymo_counter_inc_exemplar(struct kymo_counter *c, const struct kymo_exemplar *ex);
+/** kymo_counter_add_exemplar() - the same for kymo_counter_add(). */
+KYMO_API void kymo_counter_add_exemplar(struct kymo_counter *c, double v, const struct kymo_exemplar *ex);
+/** kymo_histogram_observe_exemplar() - the same for kymo_histogram_observe(): the bucket's exemplar is replaced. */
+KYMO_API void kymo_histogram_observe_exemplar(struct kymo_histogram *h, double v, const struct kymo_exemplar *ex);
+
+/* ---- info and state sets ---- */
+
+/**
+ * kymo_info_new() - registers facts: one series with these label values, always 1
+ * @desc:   name ends in _info; labels are the names of the facts
+ * @values: desc->n_labels strings, copied
+ * Errors as kymo_counter_new(), KYMO_ELABEL, KYMO_ERESERVED for names, KYMO_EUTF8 and KYMO_ELIMIT for values.
+ */
+KYMO_API int kymo_info_new(struct kymo_registry *reg, const struct kymo_desc *desc, const char *const *values);
+
+struct kymo_stateset;
+
+/** kymo_stateset_new() - registers a state set without labels; desc->states are its states, none of which holds yet. */
+KYMO_API int kymo_stateset_new(struct kymo_registry *reg, const struct kymo_desc *desc, struct kymo_stateset **states);
+/** kymo_stateset_set() - says of state @i whether it holds; one beyond the last is ignored. Threads: any; signal-safe. */
+KYMO_API void kymo_stateset_set(struct kymo_stateset *states, size_t i, int holds);
+/** kymo_stateset_switch() - state @i holds and no other, at once. */
+KYMO_API void kymo_stateset_switch(struct kymo_stateset *states, size_t i);
 
 /* ---- timers ---- */
 

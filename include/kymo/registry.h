@@ -60,6 +60,10 @@ typedef void (*kymo_event_fn)(void *ctx, const struct kymo_event *event);
  *                    costs locked instructions and loses nothing.
  * @collector_bytes:  most memory for what collectors report in one scrape; 0: 16 MiB
  * @no_self_metrics:  non-zero leaves out the kymo_* families
+ * @utf8_names:       non-zero: names of metrics and labels may be any UTF-8 text, "http.server.duration". Servers before
+ *                    Prometheus 3 see them escaped
+ * @config:           the operator's choices, as text: see docs/configuration.md; NULL: the file that the environment
+ *                    variable KYMO_CONFIG names, if it is set; "": none, whatever the environment says
  */
 struct kymo_registry_options {
     size_t size;
@@ -76,6 +80,8 @@ struct kymo_registry_options {
     size_t max_shards;
     size_t collector_bytes;
     int no_self_metrics;
+    int utf8_names;
+    const char *config;
 };
 
 /**
@@ -85,10 +91,20 @@ struct kymo_registry_options {
  *
  * Errors: KYMO_EINVAL, KYMO_ENOMEM, KYMO_ENAME (prefix), KYMO_ELABEL, KYMO_ERESERVED, KYMO_EUTF8 (constant labels),
  * KYMO_ELIMIT (values of constant labels over 4096 bytes together, or too many series in all registries of the process),
- * KYMO_ESYSTEM. Constant labels family, reason and collector clash with the kymo_* metrics: KYMO_ELABEL. Threads: any. Ownership: the caller's, kymo_registry_free() ends it.
+ * KYMO_ESYSTEM, KYMO_ECONFIG (the operator's choices: the log says where). Constant labels family, reason and collector clash with the kymo_* metrics: KYMO_ELABEL. Threads: any. Ownership: the caller's, kymo_registry_free() ends it.
  * Cost: reserves address space; touches about 64 KiB. Since 0.1.
  */
 KYMO_API int kymo_registry_new(const struct kymo_registry_options *options, struct kymo_registry **reg);
+
+/**
+ * kymo_registry_config() - what of the operator's choices is in force, as JSON
+ * kymo_registry_catalogue() - what is registered, as JSON: name, type, unit, help, labels, buckets, aliases
+ * @sink: receives it in pieces
+ * Errors: KYMO_EINVAL, KYMO_ENOMEM, KYMO_EBUSY (from inside a callback), what the sink returns. Threads: any.
+ */
+struct kymo_sink;
+KYMO_API int kymo_registry_config(struct kymo_registry *reg, const struct kymo_sink *sink);
+KYMO_API int kymo_registry_catalogue(struct kymo_registry *reg, const struct kymo_sink *sink);
 
 /**
  * kymo_registry_free() - ends a registry, its families and all handles

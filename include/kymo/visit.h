@@ -27,6 +27,8 @@ struct kymo_registry;
  * @kind:   its kind
  * @name:   full name, @name_len bytes, NUL-terminated
  * @labels: constant labels, escaped as in the text format (`a="b",c="d"`), @labels_len bytes; "" if none
+ * @utf8:   non-zero if its name or a label's name is not [a-zA-Z_:][a-zA-Z0-9_:]*: an encoder has to quote or escape it.
+ *          In pair texts such a label name stands quoted and escaped, `"a.b"="c"`
  */
 struct kymo_family {
     size_t size;
@@ -36,14 +38,58 @@ struct kymo_family {
     size_t name_len;
     const char *labels;
     size_t labels_len;
+    int utf8;
 };
 
 /**
- * struct kymo_histogram_point - a classic histogram's value: one state of whole observations
- * @count:     number of observations: the sum of @buckets
+ * struct kymo_exemplar_point - an exemplar as it was kept
+ * @labels:       label pairs escaped as in the text format, @labels_len bytes; "" if none
+ * @value:        the amount or the observation it stands for
+ * @timestamp_ns: when, wall clock; 0 if unknown
+ * @bucket:       index of the classic bucket it lies in; 0 for counters and where there are none
+ */
+struct kymo_exemplar_point {
+    const char *labels;
+    size_t labels_len;
+    double value;
+    int64_t timestamp_ns;
+    uint32_t bucket;
+    uint32_t reserved;
+};
+
+/**
+ * struct kymo_native_point - the native buckets of a histogram
+ * @schema:         -4 to 8: bucket i reaches up to and includes 2^(i / 2^schema)
+ * @zero_threshold: the zero bucket holds what is not farther than this from 0
+ * @zero_count:     observations in it
+ * @positive_index: @n_positive bucket indices, strictly increasing
+ * @positive_count: the count of each, not 0
+ * @negative_index: the same for negative values, by their magnitude
+ * @exemplars:      @n_exemplars of them, by ascending value
+ */
+struct kymo_native_point {
+    int32_t schema;
+    uint32_t reserved;
+    double zero_threshold;
+    uint64_t zero_count;
+    const int32_t *positive_index;
+    const uint64_t *positive_count;
+    size_t n_positive;
+    const int32_t *negative_index;
+    const uint64_t *negative_count;
+    size_t n_negative;
+    const struct kymo_exemplar_point *exemplars;
+    size_t n_exemplars;
+};
+
+/**
+ * struct kymo_histogram_point - a histogram's value: one state of whole observations
+ * @count:     number of observations: the sum of @buckets, and of the zero and all native buckets
  * @sum:       sum of exactly those observations, infinities left out
- * @bounds:    @n_bounds upper bounds, without +Inf
+ * @bounds:    @n_bounds upper bounds, without +Inf; none if it has native buckets only
  * @buckets:   @n_bounds + 1 counts, not cumulative, the last one above all bounds
+ * @native:    native buckets, or NULL
+ * A gauge histogram has the same parts; its count and sum may go down.
  */
 struct kymo_histogram_point {
     uint64_t count;
@@ -51,6 +97,21 @@ struct kymo_histogram_point {
     const double *bounds;
     size_t n_bounds;
     const uint64_t *buckets;
+    const struct kymo_native_point *native;
+};
+
+/** struct kymo_quantile - @value is what a share of @quantile (0 to 1) of the observations did not exceed, or NaN */
+struct kymo_quantile {
+    double quantile;
+    double value;
+};
+
+/** struct kymo_summary_point - @n_quantiles of them, strictly increasing */
+struct kymo_summary_point {
+    uint64_t count;
+    double sum;
+    const struct kymo_quantile *quantiles;
+    size_t n_quantiles;
 };
 
 /**
@@ -62,8 +123,12 @@ struct kymo_histogram_point {
  * @labels:     label pairs escaped as in the text format, @labels_len bytes, or NULL: then take @values
  * @values:     one string per label name of the family, or NULL: then take @labels (kymo_point_value() reads both)
  * @counter:    counters: @counter.whole + @counter.fraction; the whole part is exact
- * @gauge:      gauges
- * @histogram:  histograms
+ * @gauge:      gauges and unknowns
+ * @histogram:  histograms and gauge histograms
+ * @summary:    summaries
+ * @states:     state sets: bit i is set if state i of family->desc->states holds
+ * @exemplars:  @n_exemplars of them, ascending by bucket, at most one a bucket; a counter has at most one
+ * An info has no value: it is always 1.
  */
 struct kymo_point {
     size_t size;
@@ -81,7 +146,11 @@ struct kymo_point {
         } counter;
         double gauge;
         struct kymo_histogram_point histogram;
+        struct kymo_summary_point summary;
+        uint64_t states;
     } value;
+    const struct kymo_exemplar_point *exemplars;
+    size_t n_exemplars;
 };
 
 /**
@@ -158,10 +227,13 @@ KYMO_API int kymo_collector_detach(struct kymo_collector *c);
  * kymo_collect() - reports one point of a collector's family
  * @family: index into ops->descs
  * @point:  with values (not labels) if the family has label names; copied
- * Errors: KYMO_EKIND (no such index, wrong number of values, a family's points torn apart), KYMO_EUTF8, KYMO_ENOMEM,
- * KYMO_ELIMIT (collector_bytes, or values of over 60 000 bytes together), KYMO_EBUCKETS (bounds not as in struct
- * kymo_desc, or a count that is not the sum of the buckets). An error is remembered: the collector's part of this scrape
- * is dropped; so it is if the same labels were reported twice.
+ * Errors: KYMO_EINVAL (an array that is said to have elements is NULL), KYMO_EKIND (no such index, wrong number of
+ * values, a family's points torn apart, a state beyond the last, exemplars of a kind that has none), KYMO_EUTF8,
+ * KYMO_ENOMEM, KYMO_ELIMIT (collector_bytes, values of over 60 000 bytes or an exemplar's labels of over 128 characters
+ * together), KYMO_ELABEL (an exemplar's labels are no pair text), KYMO_EBUCKETS (bounds not as in struct kymo_desc, native
+ * buckets, quantiles or exemplars not as above, or a count that is not the sum of the buckets; where the sum is NaN,
+ * native ones may hold fewer). An error is remembered: the collector's part of this scrape is dropped; so it is if the
+ * same labels were reported twice.
  */
 KYMO_API int kymo_collect(struct kymo_visit *visit, size_t family, const struct kymo_point *point);
 

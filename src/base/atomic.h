@@ -18,6 +18,8 @@
 #define kymo__store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define kymo__store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define kymo__add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+#define kymo__or_relaxed(p, v) __atomic_fetch_or((p), (v), __ATOMIC_RELAXED)
+#define kymo__and_relaxed(p, v) __atomic_fetch_and((p), (v), __ATOMIC_RELAXED)
 /* Full order: what comes after cannot be seen before it, nor what comes before after it. */
 #define kymo__add_full(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
 #define kymo__exchange_full(p, v) __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
@@ -76,45 +78,55 @@ struct kymo__pair {
 #endif
 
 /**
- * kymo__pair_add() - adds n observations of sum v as one whole; 0, or -1 if it had to give up
- * Lock-free where the machine has a 16-byte compare-exchange, and then never gives up. Elsewhere the top bit of n is
- * a lock that is tried a bounded number of times, so that a signal handler on top of its holder cannot hang.
+ * kymo__pair_cas() - strong compare-exchange of a pair, full order: 1, or 0 and *old is what was found, or -1
+ * Lock-free where the machine has a 16-byte compare-exchange, and then never -1. Elsewhere the top bit of n is a lock
+ * that is tried a bounded number of times, so that a signal handler on top of its holder cannot hang: -1.
  */
 #if KYMO__PAIR_CAS
-KYMO__PAIR_TARGET static inline int kymo__pair_add(struct kymo__pair *p, uint64_t n, double v)
+KYMO__PAIR_TARGET static inline int kymo__pair_cas(struct kymo__pair *p, struct kymo__pair *old, struct kymo__pair new)
 {
     __extension__ typedef unsigned __int128 both;
     union {
-        uint64_t word[2];
+        struct kymo__pair pair;
         both whole;
-    } old, seen, new;
-    old.word[0] = kymo__load_relaxed(&p->n);
-    old.word[1] = kymo__load_relaxed(&p->sum);
-    for (;;) {
-        new.word[0] = old.word[0] + n;
-        new.word[1] = kymo__bits(kymo__double(old.word[1]) + v);
-        seen.whole = __sync_val_compare_and_swap((both *)(void *)p, old.whole, new.whole);
-        if (seen.whole == old.whole)
-            return 0;
-        old = seen;
-    }
+    } expected = {*old}, wanted = {new}, seen;
+    seen.whole = __sync_val_compare_and_swap((both *)(void *)p, expected.whole, wanted.whole);
+    *old = seen.pair;
+    return seen.whole == expected.whole;
 }
 #else
 #define KYMO__PAIR_LOCKED ((uint64_t)1 << 63)
-static inline int kymo__pair_add(struct kymo__pair *p, uint64_t n, double v)
+static inline int kymo__pair_cas(struct kymo__pair *p, struct kymo__pair *old, struct kymo__pair new)
 {
     for (int tries = 0; tries < 100000; tries++) {
-        uint64_t old = kymo__load_relaxed(&p->n) & ~KYMO__PAIR_LOCKED;
-        if (!kymo__cas_full(&p->n, &old, old | KYMO__PAIR_LOCKED))
+        uint64_t n = kymo__load_relaxed(&p->n) & ~KYMO__PAIR_LOCKED;
+        if (!kymo__cas_full(&p->n, &n, n | KYMO__PAIR_LOCKED))
             continue;
+        uint64_t sum = kymo__load_relaxed(&p->sum);
+        int same = n == old->n && sum == old->sum;
+        old->n = n;
+        old->sum = sum;
         kymo__fence_release(); /* the lock is seen before the sum changes */
-        kymo__store_relaxed(&p->sum, kymo__bits(kymo__double(kymo__load_relaxed(&p->sum)) + v));
-        kymo__store_release(&p->n, old + n); /* with kymo__pair_read() */
-        return 0;
+        kymo__store_relaxed(&p->sum, same ? new.sum : sum);
+        kymo__store_release(&p->n, same ? new.n : n); /* with kymo__pair_read() */
+        return same;
     }
     return -1;
 }
 #endif
+
+/** kymo__pair_add() - adds n observations of sum v as one whole; 0, or -1 if kymo__pair_cas() gave up */
+KYMO__PAIR_TARGET static inline int kymo__pair_add(struct kymo__pair *p, uint64_t n, double v)
+{
+    struct kymo__pair old = {kymo__load_relaxed(&p->n), kymo__load_relaxed(&p->sum)}, new;
+    int r;
+    do {
+        new.n = old.n + n;
+        new.sum = kymo__bits(kymo__double(old.sum) + v);
+        r = kymo__pair_cas(p, &old, new);
+    } while (r == 0);
+    return r > 0 ? 0 : -1;
+}
 
 /*
  * Reads a pair that belongs together. Lock-free: it repeats only if another update went through meanwhile. With the

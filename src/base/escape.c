@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/name.h"
+
 #define EVERY_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
 
 static inline uint64_t has_byte(uint64_t word, unsigned char b)
@@ -130,12 +132,34 @@ size_t kymo__unescape_label(char *buf, size_t cap, const char *s, size_t n)
     return length;
 }
 
+/* ---- pair texts ---- */
+
+/* Quotes around a name that the text formats would not take without. */
+static int must_quote(const char *name, size_t n)
+{
+    return !kymo__name_is_plain(name, n, KYMO__LABEL_NAME);
+}
+
+size_t kymo__label_name_size(const char *name)
+{
+    size_t n = strlen(name);
+    return must_quote(name, n) ? kymo__escape_label_size(name, n) + 2 : n;
+}
+
 size_t kymo__label_pairs_size(const char *const *names, const char *const *values, size_t n)
 {
     size_t size = n > 0 ? n - 1 : 0;
     for (size_t i = 0; i < n; i++)
-        size += strlen(names[i]) + 3 + kymo__escape_label_size(values[i], strlen(values[i]));
+        size += kymo__label_name_size(names[i]) + 3 + kymo__escape_label_size(values[i], strlen(values[i]));
     return size;
+}
+
+static char *put_quoted(char *to, const char *s, size_t n)
+{
+    *to++ = '"';
+    to = kymo__escape_label(to, s, n);
+    *to++ = '"';
+    return to;
 }
 
 char *kymo__label_pairs(char *to, const char *const *names, const char *const *values, size_t n)
@@ -144,12 +168,14 @@ char *kymo__label_pairs(char *to, const char *const *names, const char *const *v
         size_t name_len = strlen(names[i]);
         if (i > 0)
             *to++ = ',';
-        memcpy(to, names[i], name_len);
-        to += name_len;
+        if (must_quote(names[i], name_len)) {
+            to = put_quoted(to, names[i], name_len);
+        } else {
+            memcpy(to, names[i], name_len);
+            to += name_len;
+        }
         *to++ = '=';
-        *to++ = '"';
-        to = kymo__escape_label(to, values[i], strlen(values[i]));
-        *to++ = '"';
+        to = put_quoted(to, values[i], strlen(values[i]));
     }
     return to;
 }
@@ -163,22 +189,31 @@ static const char *closing_quote(const char *s, const char *end)
     return s < end ? s : NULL;
 }
 
+const char *kymo__label_pair(const char *text, const char *end, const char **name, size_t *name_len, size_t *value_len)
+{
+    int quoted = text < end && *text == '"';
+    *name = text + quoted;
+    const char *stop = quoted ? closing_quote(*name, end) : memchr(text, '=', (size_t)(end - text));
+    const char *equals = stop != NULL ? stop + quoted : end;
+    if (end - equals < 2 || equals[0] != '=' || equals[1] != '"')
+        return NULL;
+    const char *quote = closing_quote(equals + 2, end);
+    if (quote == NULL)
+        return NULL;
+    *name_len = (size_t)(stop - *name);
+    *value_len = (size_t)(quote - equals) - 2;
+    return equals + 2;
+}
+
 const char *kymo__label_pairs_value(const char *text, size_t len, size_t i, size_t *n)
 {
-    const char *end = text + len;
+    const char *end = text + len, *name;
+    size_t name_len;
     for (const char *at = text; at < end; i--) {
-        const char *equals = memchr(at, '=', (size_t)(end - at));
-        if (equals == NULL || end - equals < 2)
-            return NULL;
-        const char *value = equals + 2;
-        const char *quote = closing_quote(value, end);
-        if (quote == NULL)
-            return NULL;
-        if (i == 0) {
-            *n = (size_t)(quote - value);
+        const char *value = kymo__label_pair(at, end, &name, &name_len, n);
+        if (value == NULL || i == 0)
             return value;
-        }
-        at = quote + 1;
+        at = value + *n + 2; /* ", */
     }
     return NULL;
 }

@@ -4,14 +4,12 @@
  *
  * A collector runs without the registry's lock, and what it reports is kept until it has returned: only then is it
  * known to be good. One that fails costs its own families and nothing else. The copies live in an arena of at most
- * collector_bytes, one collector's at a time.
+ * collector_bytes, one collector's at a time. What a point must be like is in point_check.c.
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/escape.h"
-#include "base/utf8.h"
 #include "core/core.h"
 
 #define BLOCK_BYTES ((size_t)16 * 1024)
@@ -27,7 +25,7 @@ struct block {
 
 struct remembered {
     struct remembered *next;
-    const struct kymo__family *family;
+    const struct kymo__family *family; /* among the collector's */
     struct kymo_point point;
 };
 
@@ -36,8 +34,10 @@ struct kymo_visit {
     struct kymo_collector *collector;
     struct block *blocks;
     size_t bytes;
-    struct remembered *first, *last;
-    struct remembered *shown; /* the one before first */
+    struct remembered *first, *last; /* first: of what is still to be shown */
+    struct remembered *run;          /* first of the family that is being shown */
+    size_t name;                     /* it is shown under: 0 its own, i its i-th alias */
+    int begun;                       /* and has been announced under it */
     size_t n_points;
     int error; /* the first one: what was reported before it is dropped as well */
 };
@@ -81,38 +81,6 @@ void kymo__collect_free(struct kymo_registry *reg, struct kymo_visit *v)
 
 /* ---- remembering ---- */
 
-static int values_check(const struct kymo__family *f, const struct kymo_point *point)
-{
-    if (f->n_labels == 0)
-        return 0;
-    if (point->values == NULL)
-        return KYMO_EKIND;
-    size_t total = 0;
-    for (size_t i = 0; i < f->n_labels; i++) {
-        if (point->values[i] == NULL)
-            return KYMO_EKIND;
-        size_t n = strlen(point->values[i]);
-        if (n > KYMO__MAX_TEXT || (total += n) > KYMO__MAX_TEXT)
-            return KYMO_ELIMIT;
-        if (!kymo__utf8_valid(point->values[i], n))
-            return KYMO_EUTF8;
-    }
-    return 0;
-}
-
-static int histogram_check(const struct kymo_histogram_point *h)
-{
-    uint64_t count = 0;
-    if (h->bounds == NULL || h->buckets == NULL || h->n_bounds > KYMO__MAX_BOUNDS)
-        return KYMO_EBUCKETS;
-    for (size_t i = 0; i < h->n_bounds; i++)
-        if (!isfinite(h->bounds[i]) || (i > 0 && !(h->bounds[i] > h->bounds[i - 1])))
-            return KYMO_EBUCKETS;
-    for (size_t i = 0; i <= h->n_bounds; i++)
-        count += h->buckets[i];
-    return count == h->count ? 0 : KYMO_EBUCKETS;
-}
-
 /* A family's points lie together: it is the last one's, or it has not been there yet. */
 static int order_check(const struct kymo_visit *v, const struct kymo__family *f)
 {
@@ -138,18 +106,69 @@ static int copy_labels(struct kymo_visit *v, const struct kymo__family *f, const
     return 0;
 }
 
+/* A copy of @n elements with zeros behind it that may be read; NULL and v->error. */
+static void *copied(struct kymo_visit *v, const void *from, size_t n, size_t bytes_each)
+{
+    if (n > v->reg->collector_bytes / bytes_each) {
+        v->error = KYMO_ELIMIT;
+        return NULL;
+    }
+    void *copy = arena_alloc(v, n * bytes_each + KYMO__TEXT_SLACK);
+    if (copy != NULL && n != 0)
+        memcpy(copy, from, n * bytes_each);
+    return copy;
+}
+
+/* Puts a copy in its place; the error. */
+#define COPY(v, array, n) (((array) = copied(v, array, n, sizeof(*(array)))) != NULL ? 0 : (v)->error)
+
+static int copy_exemplars(struct kymo_visit *v, const struct kymo_exemplar_point **exemplars, size_t n)
+{
+    struct kymo_exemplar_point *e = copied(v, *exemplars, n, sizeof(*e));
+    int r = e != NULL ? 0 : v->error;
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = COPY(v, e[i].labels, e[i].labels_len);
+    *exemplars = e;
+    return r;
+}
+
+static int copy_native(struct kymo_visit *v, struct kymo_histogram_point *h)
+{
+    struct kymo_native_point *n = copied(v, h->native, 1, sizeof(*n));
+    if (n == NULL)
+        return v->error;
+    h->native = n;
+    int r = COPY(v, n->positive_index, n->n_positive);
+    if (r == 0)
+        r = COPY(v, n->positive_count, n->n_positive);
+    if (r == 0)
+        r = COPY(v, n->negative_index, n->n_negative);
+    if (r == 0)
+        r = COPY(v, n->negative_count, n->n_negative);
+    return r != 0 ? r : copy_exemplars(v, &n->exemplars, n->n_exemplars);
+}
+
+/* Who has native buckets alone is given the classic one above all bounds: encoders find it in every histogram. */
 static int copy_histogram(struct kymo_visit *v, struct kymo_histogram_point *h)
 {
-    double *bounds = arena_alloc(v, (h->n_bounds + 1) * sizeof(double));
-    uint64_t *buckets = arena_alloc(v, (h->n_bounds + 1) * sizeof(uint64_t));
-    if (bounds == NULL || buckets == NULL)
-        return v->error;
-    if (h->n_bounds != 0)
-        memcpy(bounds, h->bounds, h->n_bounds * sizeof(double));
-    memcpy(buckets, h->buckets, (h->n_bounds + 1) * sizeof(uint64_t));
-    h->bounds = bounds;
+    uint64_t *buckets = copied(v, h->buckets, h->buckets != NULL ? h->n_bounds + 1 : 0, sizeof(*buckets));
+    if (buckets != NULL && h->buckets == NULL)
+        buckets[0] = h->count; /* there are zeros behind every copy */
     h->buckets = buckets;
-    return 0;
+    int r = buckets != NULL ? COPY(v, h->bounds, h->n_bounds) : v->error;
+    return r != 0 || h->native == NULL ? r : copy_native(v, h);
+}
+
+static int copy_value(struct kymo_visit *v, enum kymo_kind kind, struct kymo_point *point)
+{
+    int r = 0;
+    if (kind == KYMO_HISTOGRAM || kind == KYMO_GAUGE_HISTOGRAM)
+        r = copy_histogram(v, &point->value.histogram);
+    else if (kind == KYMO_SUMMARY)
+        r = COPY(v, point->value.summary.quantiles, point->value.summary.n_quantiles);
+    if (point->n_exemplars == 0)
+        point->exemplars = NULL;
+    return r != 0 || point->n_exemplars == 0 ? r : copy_exemplars(v, &point->exemplars, point->n_exemplars);
 }
 
 static int remember(struct kymo_visit *v, const struct kymo__family *f, const struct kymo_point *point)
@@ -159,12 +178,10 @@ static int remember(struct kymo_visit *v, const struct kymo__family *f, const st
         return v->error;
     memset(r, 0, sizeof(*r));
     r->family = f;
-    memcpy(&r->point, point, point->size < sizeof(r->point) ? point->size : sizeof(r->point));
-    r->point.size = sizeof(r->point);
-    r->point.id = 0;
+    r->point = *point;
     int error = copy_labels(v, f, point, &r->point);
-    if (error == 0 && f->info.kind == KYMO_HISTOGRAM)
-        error = copy_histogram(v, &r->point.value.histogram);
+    if (error == 0)
+        error = copy_value(v, f->info.kind, &r->point);
     if (error != 0)
         return error;
     if (v->last != NULL)
@@ -176,6 +193,17 @@ static int remember(struct kymo_visit *v, const struct kymo__family *f, const st
     return 0;
 }
 
+/* A caller's point of any known size as one of ours, which has no id. */
+static struct kymo_point point_read(const struct kymo_point *from)
+{
+    struct kymo_point point;
+    memset(&point, 0, sizeof(point));
+    memcpy(&point, from, from->size < sizeof(point) ? from->size : sizeof(point));
+    point.size = sizeof(point);
+    point.id = point.generation = 0;
+    return point;
+}
+
 int kymo_collect(struct kymo_visit *v, size_t family, const struct kymo_point *point)
 {
     if (v == NULL || point == NULL || point->size == 0)
@@ -185,13 +213,12 @@ int kymo_collect(struct kymo_visit *v, size_t family, const struct kymo_point *p
     if (family >= v->collector->ops.n_descs)
         return v->error = KYMO_EKIND;
     const struct kymo__family *f = v->collector->families[family];
-    v->error = values_check(f, point);
-    if (v->error == 0 && f->info.kind == KYMO_HISTOGRAM)
-        v->error = histogram_check(&point->value.histogram);
+    const struct kymo_point p = point_read(point);
+    v->error = kymo__point_check(f, &p);
     if (v->error == 0)
         v->error = order_check(v, f);
     if (v->error == 0)
-        v->error = remember(v, f, point);
+        v->error = remember(v, f, &p);
     return v->error;
 }
 
@@ -248,6 +275,7 @@ static void run(struct kymo_registry *reg, struct kymo_collector *c, struct kymo
                   kymo_strerror(r));
         v->first = v->last = NULL;
     }
+    v->run = v->first;
 }
 
 struct kymo_visit *kymo__collect_run(struct kymo_registry *reg, struct kymo_collector *c, int *error)
@@ -265,25 +293,49 @@ struct kymo_visit *kymo__collect_run(struct kymo_registry *reg, struct kymo_coll
     return v;
 }
 
-static int show(const struct kymo_visitor *visitor, const struct remembered *r, const struct remembered *before)
+static int run_ends(const struct remembered *r)
 {
-    int begins = before == NULL || before->family != r->family;
-    int e = begins && visitor->family != NULL ? visitor->family(visitor->ctx, &r->family->info) : 0;
-    if (e == 0)
-        e = visitor->sample(visitor->ctx, &r->family->info, &r->point);
-    if (e == 0 && (r->next == NULL || r->next->family != r->family) && visitor->end != NULL)
-        e = visitor->end(visitor->ctx, &r->family->info);
+    return r->next == NULL || r->next->family != r->family;
+}
+
+static int show(struct kymo_visit *v, const struct kymo_visitor *visitor)
+{
+    const struct remembered *r = v->first;
+    const struct kymo_family *info = v->name == 0 ? &r->family->info : &r->family->aliases[v->name - 1].info;
+    int e = !v->begun && visitor->family != NULL ? visitor->family(visitor->ctx, info) : 0;
+    if (e != 0)
+        return e;
+    v->begun = 1;
+    e = visitor->sample(visitor->ctx, info, &r->point);
+    if (e == 0 && run_ends(r) && visitor->end != NULL)
+        e = visitor->end(visitor->ctx, info);
     return e;
+}
+
+/* The family's next point, the same points under its next name, or the next family. */
+static void show_next(struct kymo_visit *v)
+{
+    const struct remembered *r = v->first;
+    v->first = r->next;
+    if (!run_ends(r))
+        return;
+    v->begun = 0;
+    if (v->name < r->family->desc.n_aliases) {
+        v->name++;
+        v->first = v->run;
+    } else {
+        v->name = 0;
+        v->run = v->first;
+    }
 }
 
 int kymo__collect_replay(struct kymo_visit *visit, const struct kymo_visitor *visitor)
 {
     while (visit->first != NULL) {
-        int e = show(visitor, visit->first, visit->shown);
+        int e = show(visit, visitor);
         if (e != 0)
             return e;
-        visit->shown = visit->first;
-        visit->first = visit->first->next;
+        show_next(visit);
     }
     return 0;
 }
@@ -317,7 +369,7 @@ static int ops_read(const struct kymo_collector_ops *from, struct kymo_collector
     memcpy(to, from, from->size < sizeof(*to) ? from->size : sizeof(*to));
     if (to->collect == NULL || (to->n_descs != 0 && (to->descs == NULL || to->kinds == NULL)))
         return KYMO_EINVAL;
-    return kymo__label_name_valid(to->name) ? 0 : KYMO_ENAME;
+    return kymo__label_name_valid(to->name, 0) ? 0 : KYMO_ENAME;
 }
 
 static struct kymo_collector *collector_build(struct kymo_registry *reg, const struct kymo_collector_ops *ops,
@@ -355,7 +407,7 @@ static int families_register(struct kymo_collector *c)
 {
     int r = 0;
     for (size_t i = 0; i < c->ops.n_descs && r == 0; i++)
-        r = kymo__family_prepare(c->reg, &c->ops.descs[i], c->ops.kinds[i], 1, &c->families[i]);
+        r = kymo__family_prepare(c->reg, &c->ops.descs[i], c->ops.kinds[i], KYMO__REGISTER_COLLECTED, &c->families[i]);
     c->ops.descs = NULL; /* the caller's memory */
     c->ops.kinds = NULL;
     return r != 0 ? r : kymo__families_register(c->reg, c->families, c->ops.n_descs, KYMO__REGISTER_COLLECTED);

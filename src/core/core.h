@@ -35,6 +35,12 @@ struct kymo__cell {
     uint32_t pins;
 };
 
+/* A family under another of its names. */
+struct kymo__alias {
+    struct kymo_desc desc;
+    struct kymo_family info;
+};
+
 /* All of kymo_counter_family, kymo_gauge_family and kymo_histogram_family. */
 struct kymo__family {
     struct kymo_registry *reg;
@@ -46,10 +52,18 @@ struct kymo__family {
     uint32_t label_len[KYMO__MAX_LABELS];
     enum kymo__class class;
     uint32_t n_words;
-    int dead; /* unregistered: kept, since handles point here */
+    int native_schema;         /* native: the one to begin with */
+    uint32_t window;           /* native: buckets of a shard's window */
+    uint32_t table_entries;    /* native: of the table */
+    struct kymo_native native; /* its defaults filled in; only if desc.native points here */
+    uint64_t exemplar_limit;   /* 2^32 / desc.exemplar_every, or 0: see kymo__exemplar_due() */
+    int dead;                  /* unregistered: kept, since handles point here */
     struct kymo_desc desc;
     struct kymo_family info;
-    struct kymo__cell **cells; /* blocks of KYMO__CELLS, by ordinal; replaced by a larger copy as it grows */
+    struct kymo__alias *aliases; /* desc.n_aliases of them */
+    uint32_t configured;         /* by the operator: bits of enum kymo__config_key */
+    const char *const *first;    /* label values of the one series of an info, while it is registered */
+    struct kymo__cell **cells;   /* blocks of KYMO__CELLS, by ordinal; replaced by a larger copy as it grows */
     uint32_t n_cell_blocks;
     uint32_t n_ordinals;
     void *kept;         /* what cells was, and is */
@@ -92,9 +106,12 @@ struct kymo_registry {
     char *prefix;
     struct kymo_label *const_labels;
     size_t n_const_labels;
+    int utf8_names; /* names need not be plain */
+    struct kymo__config *config; /* the operator's choices, or NULL; see config.h */
     char *const_text; /* constant labels as in a line */
     size_t const_text_len;
     size_t collector_bytes;
+    struct kymo__native_scratch *native; /* what native histograms are read into, once there are some */
     size_t heap_bytes;
     struct kymo__family *first_family, *last_family; /* own ones, in the order of registration */
     struct kymo__family *collected;                  /* those of collectors */
@@ -149,14 +166,23 @@ void kymo__settle_child(int zero);
 
 /* ---- desc.c ---- */
 
-int kymo__name_valid(const char *name);
-int kymo__label_name_valid(const char *name);
+/** kymo__name_valid(), kymo__label_name_valid() - @utf8: whether any UTF-8 text may be one. NULL is none. */
+int kymo__name_valid(const char *name, int utf8);
+int kymo__label_name_valid(const char *name, int utf8);
+/** kymo__label_name_reserved() - whether a valid label name begins with __, or would become __name__ escaped. */
+int kymo__label_name_reserved(const char *name);
+/** kymo__label_names_same() - whether two labels' names are one, as they are or escaped by any scheme. */
+int kymo__label_names_same(const char *a, const char *b);
+/** kymo__names_odd() - whether a family of this full name has names that some servers do not take as they are. */
+int kymo__names_odd(const struct kymo_registry *reg, const char *name, const struct kymo_desc *desc);
 /** kymo__desc_read() - copies a caller's descriptor of any known size into ours; KYMO_EINVAL if its size is unset. */
 int kymo__desc_read(const struct kymo_desc *from, struct kymo_desc *to);
 /** kymo__desc_check() - everything about a descriptor that does not depend on what else is registered. */
 int kymo__desc_check(const struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind);
-/** kymo__names_clash() - whether two families would write lines of the same name. */
+/** kymo__names_clash() - whether two families would write lines of the same name, escaped ones included. */
 int kymo__names_clash(const char *a, enum kymo_kind a_kind, const char *b, enum kymo_kind b_kind);
+/** kymo__name_covers() - whether a family of this name is called @asked, or has lines that are, in any format. */
+int kymo__name_covers(const char *name, enum kymo_kind kind, const char *asked);
 
 /* ---- family.c ---- */
 
@@ -167,14 +193,27 @@ enum kymo__registration {
     KYMO__REGISTER_COLLECTED, /* a collector's: a name and a shape */
 };
 
-/** kymo__family_prepare() - a checked copy of a descriptor as a family that nobody can see yet. */
-int kymo__family_prepare(struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind, int labelled,
-                         struct kymo__family **family);
+/**
+ * kymo__family_prepare() - a checked copy of a descriptor as a family that nobody can see yet
+ * With what the operator chose for it, if it has series of its own.
+ */
+int kymo__family_prepare(struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind,
+                         enum kymo__registration how, struct kymo__family **family);
 /** kymo__families_register() - all of them, or none and an error; more than one only if they are a collector's. */
 int kymo__families_register(struct kymo_registry *reg, struct kymo__family **families, size_t n,
                             enum kymo__registration how);
 void kymo__family_unlink(struct kymo_registry *reg, struct kymo__family *f);
 void kymo__family_discard(struct kymo_registry *reg, struct kymo__family *f);
+/** kymo__prefix_of() - what comes before this name in this registry: its prefix, or "" for kymo_*. */
+const char *kymo__prefix_of(const struct kymo_registry *reg, const char *name);
+
+/* ---- alias.c ---- */
+
+/** kymo__aliases_check() - each alias must do as a name of the family that a good descriptor describes. */
+int kymo__aliases_check(const struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind);
+/** kymo__aliases_build() - what is shown under each alias, from the family's complete desc and info. */
+int kymo__aliases_build(struct kymo_registry *reg, struct kymo__family *f);
+void kymo__aliases_free(struct kymo_registry *reg, struct kymo__family *f);
 
 /* ---- series.c ---- */
 
@@ -186,7 +225,7 @@ struct kymo__series *kymo__series_find(const struct kymo__family *f, const char 
  * KYMO_ENOMEM, KYMO_EFULL, KYMO_ELIMIT.
  */
 struct kymo__series *kymo__series_get(struct kymo__family *f, const char *const *values, size_t n, int *error);
-/** kymo__series_first() - the one series of a family without labels. Registry's lock. */
+/** kymo__series_first() - the one series of a family without labels, or with the values that f->first is. Registry's lock. */
 int kymo__series_first(struct kymo__family *f);
 /** kymo__series_recover() - completes, or forgets, a creation whose creator died in it. Registry's lock, or alone. */
 void kymo__series_recover(struct kymo__family *f);
@@ -234,8 +273,12 @@ void kymo__read_one(const struct kymo__family *f, uint64_t loc, uint64_t *bucket
 struct kymo__walk {
     struct kymo__family *family; /* being shown */
     struct kymo__family *last;   /* to be shown */
+    uint32_t name;               /* it is shown under: 0 its own, i its i-th alias */
     uint32_t series;             /* the next one of it, or 0 */
     int begun;                   /* its info has been shown */
+    int pass_over;               /* set by the visitor when it was: no need to read its points */
+    int has_read;                /* callback families: what it returned, the same under all names */
+    double read;
     int own_begun, own_done;
     struct kymo_collector *collector; /* whose points are in remembered, or were last */
     int collectors_begun;
@@ -244,6 +287,8 @@ struct kymo__walk {
     struct kymo__view view;
     uint64_t *buckets;
     size_t view_bytes;
+    struct kymo_exemplar_point *exemplars; /* of one series, once there is one that has some */
+    size_t n_exemplars;                    /* room for so many, and for their texts behind them */
 };
 
 /**
@@ -256,11 +301,16 @@ int kymo__walk_step(struct kymo_registry *reg, struct kymo__walk *walk, const st
 void kymo__walk_begin(struct kymo_registry *reg, struct kymo__walk *walk);
 void kymo__walk_end(struct kymo_registry *reg, struct kymo__walk *walk);
 
+/* ---- point_check.c ---- */
+
+/** kymo__point_check() - whether a collector's point is one that all formats take; the errors of kymo_collect(). */
+int kymo__point_check(const struct kymo__family *f, const struct kymo_point *point);
+
 /* ---- collect.c ---- */
 
 /** kymo__collect_run() - runs a collector and remembers what it reports; NULL and *error only if memory is short. */
 struct kymo_visit *kymo__collect_run(struct kymo_registry *reg, struct kymo_collector *c, int *error);
-/** kymo__collect_replay() - shows what was remembered; after KYMO_EAGAIN it goes on with the same point. */
+/** kymo__collect_replay() - shows what was remembered, under all names; after KYMO_EAGAIN it goes on with the same point. */
 int kymo__collect_replay(struct kymo_visit *visit, const struct kymo_visitor *visitor);
 void kymo__collect_free(struct kymo_registry *reg, struct kymo_visit *visit);
 /** kymo__collector_purge() - frees collectors that were detached, and their families, if no walk is under way. */
@@ -275,12 +325,22 @@ int kymo__self_attach(struct kymo_registry *reg);
 
 /* ---- slow.c ---- */
 
-enum kymo__op { KYMO__ADD_WHOLE, KYMO__ADD_FRACTION, KYMO__SET, KYMO__ADD_SHARED, KYMO__OBSERVE };
+enum kymo__op {
+    KYMO__ADD_WHOLE,
+    KYMO__ADD_FRACTION,
+    KYMO__SET,
+    KYMO__ADD_SHARED,
+    KYMO__OBSERVE,
+    KYMO__STATES_SET, /* n: the states that hold */
+    KYMO__STATES_OR,
+    KYMO__STATES_AND,
+};
 
 struct kymo__record {
     enum kymo__op op;
     uint64_t n;
     double v;
+    const struct kymo_exemplar *exemplar; /* or NULL */
 };
 
 /** kymo__record_slow() - records through the shared store, and leaves a mark for what the thread lacks. */

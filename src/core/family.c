@@ -7,7 +7,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/core.h"
+#include "base/escape.h"
+#include "core/config.h"
+#include "core/native.h"
 
 /* ---- the copy of a descriptor ---- */
 
@@ -18,6 +20,15 @@ static void labels_free(struct kymo_registry *reg, struct kymo__family *f)
         kymo__heap_text_free(reg, (char *)(uintptr_t)labels[i]);
     if (labels != NULL)
         kymo__heap_free(reg, labels, f->desc.n_labels * sizeof(char *));
+}
+
+static void states_free(struct kymo_registry *reg, struct kymo__family *f)
+{
+    const char **states = (const char **)(uintptr_t)f->desc.states;
+    for (size_t i = 0; states != NULL && i < f->desc.n_states; i++)
+        kymo__heap_text_free(reg, (char *)(uintptr_t)states[i]);
+    if (states != NULL)
+        kymo__heap_free(reg, states, f->desc.n_states * sizeof(char *));
 }
 
 static void aliases_free(struct kymo_registry *reg, struct kymo__family *f)
@@ -44,7 +55,9 @@ void kymo__family_discard(struct kymo_registry *reg, struct kymo__family *f)
     if (f == NULL)
         return;
     kymo__kept_free(reg, &f->kept);
+    kymo__aliases_free(reg, f);
     labels_free(reg, f);
+    states_free(reg, f);
     aliases_free(reg, f);
     if (f->bounds != NULL)
         kymo__heap_free(reg, (void *)(uintptr_t)f->bounds, bounds_bytes(f->n_bounds));
@@ -68,10 +81,25 @@ static int labels_copy(struct kymo_registry *reg, struct kymo__family *f, const 
         labels[i] = kymo__heap_text(reg, d->labels[i], "");
         if (labels[i] == NULL)
             return KYMO_ENOMEM;
-        f->label_len[i] = (uint32_t)strlen(labels[i]);
-        f->names_len += f->label_len[i] + 4; /* name="", */
+        f->label_len[i] = (uint32_t)kymo__label_name_size(labels[i]); /* as it stands in a series' text */
+        f->names_len += f->label_len[i] + 4;                          /* name="", */
     }
     f->names_len--; /* no comma behind the last */
+    return 0;
+}
+
+static int states_copy(struct kymo_registry *reg, struct kymo__family *f, const struct kymo_desc *d)
+{
+    if (d->n_states == 0)
+        return 0;
+    const char **states = kymo__heap_alloc(reg, d->n_states * sizeof(char *));
+    if (states == NULL)
+        return KYMO_ENOMEM;
+    f->desc.states = states;
+    f->desc.n_states = d->n_states;
+    for (size_t i = 0; i < d->n_states; i++)
+        if ((states[i] = kymo__heap_text(reg, d->states[i], "")) == NULL)
+            return KYMO_ENOMEM;
     return 0;
 }
 
@@ -93,14 +121,33 @@ static int aliases_copy(struct kymo_registry *reg, struct kymo__family *f, const
     return 0;
 }
 
+/* Defaults where nothing was said. */
+static void native_copy(struct kymo__family *f, const struct kymo_native *from)
+{
+    f->native = *from;
+    if (f->native.bucket_factor == 0)
+        f->native.bucket_factor = 1.1;
+    if (f->native.zero_threshold == 0)
+        f->native.zero_threshold = 0x1p-128;
+    if (f->native.max_buckets == 0)
+        f->native.max_buckets = 160;
+    if (f->native.max_exemplars == 0)
+        f->native.max_exemplars = 10;
+    if (f->native.exemplar_ttl_ns == 0)
+        f->native.exemplar_ttl_ns = (int64_t)300 * 1000000000;
+    f->desc.native = &f->native;
+}
+
 static int bounds_copy(struct kymo_registry *reg, struct kymo__family *f, const struct kymo_desc *d)
 {
-    const double *from = d->n_bounds ? d->bounds : kymo_buckets_web;
-    size_t n = d->n_bounds ? d->n_bounds : (size_t)kymo_buckets_web_n;
+    int preset = d->n_bounds == 0 && d->native == NULL;
+    const double *from = preset ? kymo_buckets_web : d->bounds;
+    size_t n = preset ? (size_t)kymo_buckets_web_n : d->n_bounds;
     double *bounds = kymo__heap_alloc(reg, bounds_bytes(n));
     if (bounds == NULL)
         return KYMO_ENOMEM;
-    memcpy(bounds, from, n * sizeof(double));
+    if (n != 0)
+        memcpy(bounds, from, n * sizeof(double));
     for (size_t i = 0; i < BOUNDS_PAD; i++)
         bounds[n + i] = (double)INFINITY;
     f->bounds = bounds;
@@ -111,14 +158,14 @@ static int bounds_copy(struct kymo_registry *reg, struct kymo__family *f, const 
 }
 
 /* Names that begin with kymo_ are the library's own, the same in every host. */
-static const char *prefix_of(const struct kymo_registry *reg, const char *name)
+const char *kymo__prefix_of(const struct kymo_registry *reg, const char *name)
 {
     return reg->prefix == NULL || strncmp(name, "kymo_", 5) == 0 ? "" : reg->prefix;
 }
 
 static int desc_copy(struct kymo_registry *reg, struct kymo__family *f, const struct kymo_desc *d, enum kymo_kind kind)
 {
-    const char *prefix = prefix_of(reg, d->name);
+    const char *prefix = kymo__prefix_of(reg, d->name);
     f->desc.size = sizeof(f->desc);
     f->desc.gauge_mode = d->gauge_mode;
     f->info.name = kymo__heap_text(reg, prefix, d->name);
@@ -128,7 +175,14 @@ static int desc_copy(struct kymo_registry *reg, struct kymo__family *f, const st
     if (d->unit != NULL && d->unit[0] != '\0' && (f->desc.unit = kymo__heap_text(reg, d->unit, "")) == NULL)
         return KYMO_ENOMEM;
     f->desc.name = f->info.name + strlen(prefix);
+    f->desc.exemplar_every = d->exemplar_every;
+    if (d->exemplar_every != 0)
+        f->exemplar_limit = ((uint64_t)1 << 32) / d->exemplar_every;
+    if (d->native != NULL)
+        native_copy(f, d->native);
     int r = labels_copy(reg, f, d);
+    if (r == 0)
+        r = states_copy(reg, f, d);
     if (r == 0)
         r = aliases_copy(reg, f, d);
     return r != 0 || kind != KYMO_HISTOGRAM ? r : bounds_copy(reg, f, d);
@@ -142,10 +196,16 @@ static void shape(struct kymo__family *f, enum kymo_kind kind)
     f->info.name_len = strlen(f->info.name);
     f->info.labels = f->reg->const_text ? f->reg->const_text : "";
     f->info.labels_len = f->reg->const_text_len;
+    f->info.utf8 = kymo__names_odd(f->reg, f->info.name, &f->desc);
     f->class = kind == KYMO_HISTOGRAM                                       ? KYMO__HISTOGRAMS
                : kind == KYMO_GAUGE && f->desc.gauge_mode == KYMO_GAUGE_SET ? KYMO__SHARED
+               : kind == KYMO_INFO || kind == KYMO_STATESET                 ? KYMO__SHARED
                                                                             : KYMO__SINGLE;
     f->n_words = kind == KYMO_HISTOGRAM ? f->n_bounds + 2 : 1;
+    if (f->desc.native != NULL) {
+        f->class = KYMO__NATIVE;
+        kymo__native_shape(f);
+    }
 }
 
 static struct kymo__family *family_build(struct kymo_registry *reg, const struct kymo_desc *d, enum kymo_kind kind)
@@ -154,29 +214,54 @@ static struct kymo__family *family_build(struct kymo_registry *reg, const struct
     if (f == NULL)
         return NULL;
     f->reg = reg;
-    if (desc_copy(reg, f, d, kind) != 0) {
+    int r = desc_copy(reg, f, d, kind);
+    if (r == 0) {
+        shape(f, kind);
+        r = kymo__aliases_build(reg, f);
+    }
+    if (r != 0) {
         kymo__family_discard(reg, f);
         return NULL;
     }
-    shape(f, kind);
     return f;
 }
 
 /* ---- registering ---- */
 
+/* A family's own name, then its aliases. */
+static const char *name_at(const struct kymo__family *f, size_t i)
+{
+    return i == 0 ? f->info.name : f->aliases[i - 1].info.name;
+}
+
+static int clash_of(const struct kymo_registry *reg, const struct kymo__family *f, const char *old,
+                    const struct kymo__family *new, const char *name)
+{
+    int same = strcmp(old, name) == 0;
+    if (!same && !kymo__names_clash(old, f->info.kind, name, new->info.kind))
+        return 0;
+    int r = same ? KYMO_EEXIST : KYMO_ECLASH;
+    kymo__log(reg, KYMO_LOG_ERROR, "metric %s, against %s: %s", name, old, kymo_strerror(r));
+    return r;
+}
+
 static int clash_in(const struct kymo_registry *reg, const struct kymo__family *list, const struct kymo__family *new)
 {
-    for (const struct kymo__family *f = list; f != NULL; f = f->next) {
-        if (f->dead)
-            continue;
-        int same = strcmp(f->info.name, new->info.name) == 0;
-        if (!same && !kymo__names_clash(f->info.name, f->info.kind, new->info.name, new->info.kind))
-            continue;
-        int r = same ? KYMO_EEXIST : KYMO_ECLASH;
-        kymo__log(reg, KYMO_LOG_ERROR, "metric %s, against %s: %s", new->info.name, f->info.name, kymo_strerror(r));
-        return r;
-    }
-    return 0;
+    int r = 0;
+    for (const struct kymo__family *f = list; f != NULL && r == 0; f = f->next)
+        for (size_t i = 0; !f->dead && i <= f->desc.n_aliases && r == 0; i++)
+            for (size_t k = 0; r == 0 && k <= new->desc.n_aliases; k++)
+                r = clash_of(reg, f, name_at(f, i), new, name_at(new, k));
+    return r;
+}
+
+static int clash_within(const struct kymo_registry *reg, const struct kymo__family *f)
+{
+    int r = 0;
+    for (size_t i = 0; i < f->desc.n_aliases && r == 0; i++)
+        for (size_t k = i + 1; k <= f->desc.n_aliases && r == 0; k++)
+            r = clash_of(reg, f, name_at(f, i), f, name_at(f, k));
+    return r;
 }
 
 static int record_build(struct kymo_registry *reg, struct kymo__family *f)
@@ -193,9 +278,13 @@ static int record_build(struct kymo_registry *reg, struct kymo__family *f)
 /* Everything that can fail. A family without labels has its one series from the start. */
 static int family_complete(struct kymo_registry *reg, struct kymo__family *f, int single)
 {
-    int r = clash_in(reg, reg->first_family, f);
+    int r = clash_within(reg, f);
+    if (r == 0)
+        r = clash_in(reg, reg->first_family, f);
     if (r == 0)
         r = clash_in(reg, reg->collected, f);
+    if (r == 0 && f->class == KYMO__NATIVE)
+        r = kymo__native_scratch_ensure(reg, f);
     if (r == 0)
         r = record_build(reg, f);
     if (r == 0 && single)
@@ -234,10 +323,13 @@ static void family_link(struct kymo_registry *reg, struct kymo__family *f, int c
     reg->last_family = f;
 }
 
-int kymo__family_prepare(struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind, int labelled,
-                         struct kymo__family **family)
+int kymo__family_prepare(struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind,
+                         enum kymo__registration how, struct kymo__family **family)
 {
     struct kymo_desc d;
+    struct kymo_native native;
+    uint32_t configured = 0;
+    int labelled = how == KYMO__REGISTER_LABELLED || how == KYMO__REGISTER_COLLECTED;
     *family = NULL;
     int r = reg == NULL ? KYMO_EINVAL : kymo__desc_read(desc, &d);
     if (r == 0)
@@ -246,11 +338,18 @@ int kymo__family_prepare(struct kymo_registry *reg, const struct kymo_desc *desc
         r = KYMO_EKIND;
         kymo__log(reg, KYMO_LOG_ERROR, "metric %s has labels, so it is a family: use kymo_..._family_new()", d.name);
     }
+    if (r == 0)
+        r = kymo__aliases_check(reg, &d, kind);
     if (r != 0)
         return r;
     kymo__enter();
+    if (how == KYMO__REGISTER_SINGLE || how == KYMO__REGISTER_LABELLED)
+        configured = kymo__config_apply(reg, kind, &d, &native);
     *family = family_build(reg, &d, kind);
-    return *family != NULL ? 0 : KYMO_ENOMEM;
+    if (*family == NULL)
+        return KYMO_ENOMEM;
+    (*family)->configured = configured;
+    return 0;
 }
 
 int kymo__families_register(struct kymo_registry *reg, struct kymo__family **families, size_t n,
@@ -282,7 +381,7 @@ void kymo__family_unlink(struct kymo_registry *reg, struct kymo__family *f)
 static int family_new(struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind,
                       enum kymo__registration how, struct kymo__family **family)
 {
-    int r = kymo__family_prepare(reg, desc, kind, how == KYMO__REGISTER_LABELLED, family);
+    int r = kymo__family_prepare(reg, desc, kind, how, family);
     if (r == 0)
         r = kymo__families_register(reg, family, 1, how);
     if (r != 0 && *family != NULL) {
@@ -435,7 +534,7 @@ static int callback_new(struct kymo_registry *reg, const struct kymo_desc *desc,
     struct kymo__family *f;
     if (read == NULL)
         return KYMO_EINVAL;
-    int r = kymo__family_prepare(reg, desc, kind, 0, &f);
+    int r = kymo__family_prepare(reg, desc, kind, KYMO__REGISTER_CALLBACK, &f);
     if (r != 0)
         return r;
     f->read = read; /* before it can be seen */

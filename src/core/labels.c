@@ -5,7 +5,7 @@
  * The thread is busy from before the family's table is read until the word is written, so that neither the table nor
  * the slot can be given away meanwhile. Nothing is pinned.
  */
-#include "core/record.h"
+#include "core/native.h"
 
 /* Where a recording by labels has arrived. */
 struct found {
@@ -45,7 +45,7 @@ static void leave(struct found to)
 static __attribute__((noinline)) void slow_labels(struct kymo__family *f, const char *const *values, size_t n,
                                                   enum kymo__op op, uint64_t whole, double v)
 {
-    struct kymo__record what = {op, whole, v};
+    struct kymo__record what = {op, whole, v, NULL};
     kymo__record_slow_labels(f, values, n, what);
 }
 
@@ -147,7 +147,9 @@ void kymo_histogram_family_observe(struct kymo_histogram_family *f, double v, co
         return;
     }
     struct found to = find_entry(family, values, n);
-    if (kymo__likely(to.entry != NULL))
+    if (to.entry != NULL && family->class == KYMO__NATIVE)
+        (void)kymo__native_observe(family, to.ctl, &to.entry->words[to.word], &to.entry->pairs[to.word], v, 1);
+    else if (kymo__likely(to.entry != NULL))
         kymo__observe_words(to.ctl, &to.entry->words[to.word], family->n_bounds,
                             kymo__bucket(family->bounds, family->n_bounds, v), isinf(v) ? 0.0 : v, 1);
     leave(to);

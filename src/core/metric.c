@@ -9,7 +9,7 @@
 #include <math.h>
 
 #include "core/core.h"
-#include "core/record.h"
+#include "core/native.h"
 
 static inline struct kymo__cell *cell_of_counter(struct kymo_counter *c)
 {
@@ -21,7 +21,7 @@ static inline struct kymo__cell *cell_of_counter(struct kymo_counter *c)
 /* Apart, so that the way through needs no frame for what the slow one passes on. */
 static __attribute__((noinline)) void slow(const struct kymo__cell *cell, enum kymo__op op, uint64_t n, double v)
 {
-    struct kymo__record what = {op, n, v};
+    struct kymo__record what = {op, n, v, NULL};
     kymo__record_slow(cell, what);
 }
 
@@ -199,6 +199,34 @@ static void observe_slow(struct kymo__cell *cell, double v, uint64_t n)
         slow(cell, KYMO__OBSERVE, n, v);
 }
 
+static inline __attribute__((always_inline)) void observe_native(struct kymo__cell *cell, double v, uint64_t n,
+                                                                 uint32_t n_bounds)
+{
+    uint64_t loc, busy;
+    struct kymo__entry *entry = NULL;
+    if (kymo__likely(n - 1 < OBSERVATIONS_MAX))
+        entry = kymo__begin(cell, &loc, &busy);
+    if (kymo__unlikely(entry == NULL)) {
+        observe_slow(cell, v, n);
+        return;
+    }
+    struct kymo__ctl *ctl = entry->ctl;
+    uint32_t word = (uint32_t)(loc & (KYMO__WORDS - 1));
+    (void)kymo__native_observe_n(cell->family, ctl, &entry->words[word], &entry->pairs[word], v, n, n_bounds);
+    kymo__end(ctl, busy);
+}
+
+/* Apart, so that each way has a frame for what it needs, which for the classic one is none. */
+static __attribute__((noinline)) void observe_native_alone(struct kymo__cell *cell, double v)
+{
+    observe_native(cell, v, 1, 0);
+}
+
+static __attribute__((noinline)) void observe_native_too(struct kymo__cell *cell, double v, uint64_t n)
+{
+    observe_native(cell, v, n, cell->family->n_bounds);
+}
+
 static inline void observe(struct kymo__cell *cell, double v, uint64_t n)
 {
     uint64_t loc, busy;
@@ -218,12 +246,24 @@ static inline void observe(struct kymo__cell *cell, double v, uint64_t n)
 
 void kymo_histogram_observe(struct kymo_histogram *h, double v)
 {
-    if (kymo__likely(h != NULL))
-        observe((struct kymo__cell *)h, v, 1);
+    struct kymo__cell *cell = (struct kymo__cell *)h;
+    if (kymo__unlikely(cell == NULL))
+        return;
+    if (kymo__likely(cell->family->class != KYMO__NATIVE))
+        observe(cell, v, 1);
+    else if (cell->family->n_bounds == 0)
+        observe_native_alone(cell, v);
+    else
+        observe_native_too(cell, v, 1);
 }
 
 void kymo_histogram_observe_n(struct kymo_histogram *h, double v, uint64_t n)
 {
-    if (h != NULL)
-        observe((struct kymo__cell *)h, v, n);
+    struct kymo__cell *cell = (struct kymo__cell *)h;
+    if (cell == NULL)
+        return;
+    if (cell->family->class != KYMO__NATIVE)
+        observe(cell, v, n);
+    else
+        observe_native_too(cell, v, n);
 }

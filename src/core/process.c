@@ -6,6 +6,8 @@
  */
 #include <string.h>
 
+#include "core/exemplar.h"
+#include "core/native.h"
 #include "core/process.h"
 
 struct kymo__process kymo__process = {.lock = PTHREAD_MUTEX_INITIALIZER, .columns_lock = PTHREAD_MUTEX_INITIALIZER};
@@ -134,7 +136,8 @@ void kymo__process_remove(struct kymo_registry *reg)
 /* Values of a column start again at 0, in all stores. */
 static void column_zero(struct kymo__segment *s, struct kymo__column *column)
 {
-    memset(kymo__at(s, column->pairs), 0, KYMO__WORDS * sizeof(struct kymo__pair));
+    if (column->class != KYMO__NATIVE) /* those start anew, with starts_renew() */
+        memset(kymo__at(s, column->pairs), 0, KYMO__WORDS * sizeof(struct kymo__pair));
     for (int lane = 0; lane < 2; lane++) {
         for (uint32_t ref = column->first_chunk[lane]; ref != 0;) {
             struct kymo__chunk *chunk = kymo__at(s, ref);
@@ -151,6 +154,10 @@ static void starts_renew(struct kymo_registry *reg)
         for (uint32_t ref = f->record->first_series; ref != 0;) {
             struct kymo__series *series = kymo__at(reg->segment, ref);
             series->start_ns = now;
+            if (f->class == KYMO__NATIVE)
+                kymo__native_restart(f, series->loc, now);
+            if (f->exemplar_limit != 0)
+                kymo__exemplars_clear(f, series);
             ref = series->next;
         }
     }

@@ -5,7 +5,7 @@
  * Sums never go back: each part only grows (a dead thread's shard stays where it is), and doubles are always added in
  * the same order. A histogram is taken from each shard as one state of whole observations: see docs/protocols.md.
  */
-#include "core/core.h"
+#include "core/native.h"
 
 #include <string.h>
 
@@ -105,13 +105,13 @@ static int read_words(const struct kymo__ctl *ctl, const uint64_t *slot, uint32_
     for (uint32_t i = 0; i < n; i++)
         to->buckets[i] = kymo__load_relaxed(&slot[2 + i]);
     if (seq & 1) {
-        uint32_t index = kymo__load_relaxed(&ctl->redo_index);
+        uint32_t at = (uint32_t)kymo__load_relaxed(&ctl->redo_at);
         if (kymo__load_relaxed(&ctl->redo_slot) != (int64_t)((const char *)slot - (const char *)ctl))
             return 0;
         final = kymo__load_relaxed(&ctl->redo_seq);
         sum = kymo__load_relaxed(&ctl->redo_sum);
-        if (index < n)
-            to->buckets[index] = kymo__load_relaxed(&ctl->redo_bucket);
+        if (at >= 2 && at - 2 < n)
+            to->buckets[at - 2] = kymo__load_relaxed(&ctl->redo_value[0]);
     }
     kymo__fence_acquire(); /* everything above before the second look */
     if (kymo__load_relaxed(&slot[0]) != seq)
@@ -182,6 +182,7 @@ static void point_histogram(const struct kymo__family *f, const struct state *st
     h->bounds = f->bounds;
     h->n_bounds = f->n_bounds;
     h->buckets = state->buckets;
+    h->native = NULL;
 }
 
 static void point_number(const struct kymo__family *f, struct kymo__sum sum, struct kymo_point *point)
@@ -189,6 +190,8 @@ static void point_number(const struct kymo__family *f, struct kymo__sum sum, str
     if (f->info.kind == KYMO_COUNTER) {
         point->value.counter.whole = sum.whole;
         point->value.counter.fraction = sum.fraction;
+    } else if (f->info.kind == KYMO_STATESET) {
+        point->value.states = sum.whole;
     } else if (f->class == KYMO__SHARED) {
         point->value.gauge = sum.fraction;
     } else {
@@ -202,6 +205,10 @@ void kymo__read_series(struct kymo__view *v, const struct kymo__family *f, uint6
     uint32_t column = (uint32_t)(loc >> KYMO__WORD_BITS), word = (uint32_t)(loc & (KYMO__WORDS - 1));
     if (v->column != column + 1)
         kymo__view_point(v, f->reg->segment, column);
+    if (f->class == KYMO__NATIVE) {
+        kymo__native_read(f, loc, buckets, point);
+        return;
+    }
     if (f->class == KYMO__HISTOGRAMS) {
         struct state total = {0, 0, buckets};
         begin_pairs(&v->pairs[word], f->n_bounds, &total);
@@ -221,6 +228,10 @@ void kymo__read_one(const struct kymo__family *f, uint64_t loc, uint64_t *bucket
     const struct kymo__column *record = kymo__column_at(s, (uint32_t)(loc >> KYMO__WORD_BITS));
     uint32_t word = (uint32_t)(loc & (KYMO__WORDS - 1));
     struct kymo__ctl *ctl;
+    if (f->class == KYMO__NATIVE) {
+        kymo__native_totals(f, loc, buckets, point);
+        return;
+    }
     if (f->class == KYMO__HISTOGRAMS) {
         struct state total = {0, 0, buckets};
         begin_pairs(kymo__pairs_at(s, loc), f->n_bounds, &total);

@@ -96,29 +96,53 @@ static inline uint32_t kymo__bucket(const double *bounds, uint32_t n, double v)
     return base + (v > bounds[base]);
 }
 
+/* What an observation leaves behind: the sum, and one or two words of which at says where, counted from the slot. */
+struct kymo__change {
+    uint64_t *slot;
+    int32_t at[2]; /* 0: none */
+    uint64_t value[2];
+    double sum;
+};
+
 /*
- * One observation, whole: the redo record says where it will end, the sequence is odd while it is on its way. See
+ * n observations, whole: the redo record says where they will end, the sequence is odd while they are on their way. See
  * docs/protocols.md, "A histogram's update".
  */
-static inline void kymo__observe_words(struct kymo__ctl *ctl, uint64_t *slot, uint32_t n_bounds, uint32_t bucket,
-                                       double add, uint64_t n)
+static inline __attribute__((always_inline)) void kymo__change_words(struct kymo__ctl *ctl,
+                                                                     const struct kymo__change *change, uint64_t n)
 {
+    uint64_t *slot = change->slot;
+    int32_t first = change->at[0], second = change->at[1];
     uint64_t seq = kymo__load_relaxed(&slot[0]); /* single writer */
-    uint64_t sum = kymo__bits(kymo__double(kymo__load_relaxed(&slot[1])) + add);
-    uint64_t *word = bucket < n_bounds ? &slot[2 + bucket] : NULL;
-    uint64_t value = word != NULL ? kymo__load_relaxed(word) + n : 0;
     kymo__fence_release(); /* who sees the record below sees the last update's even sequence, or later */
     kymo__store_relaxed(&ctl->redo_slot, (int64_t)((char *)slot - (char *)ctl));
     kymo__store_relaxed(&ctl->redo_seq, seq + 2 * n);
-    kymo__store_relaxed(&ctl->redo_sum, sum);
-    kymo__store_relaxed(&ctl->redo_bucket, value);
-    kymo__store_relaxed(&ctl->redo_index, word != NULL ? bucket : UINT32_MAX);
+    kymo__store_relaxed(&ctl->redo_sum, kymo__bits(change->sum));
+    kymo__store_relaxed(&ctl->redo_value[0], change->value[0]);
+    if (second != 0)
+        kymo__store_relaxed(&ctl->redo_value[1], change->value[1]);
+    kymo__store_relaxed(&ctl->redo_at, (uint64_t)(uint32_t)second << 32 | (uint32_t)first);
     kymo__store_release(&slot[0], seq + 1); /* with read_slot(): who sees it odd sees the redo record */
     kymo__fence_release();                  /* who sees a word below sees it odd, or later */
-    kymo__store_relaxed(&slot[1], sum);
-    if (word != NULL)
-        kymo__store_relaxed(word, value);
+    kymo__store_relaxed(&slot[1], kymo__bits(change->sum));
+    if (first != 0)
+        kymo__store_relaxed(&slot[first], change->value[0]);
+    if (second != 0)
+        kymo__store_relaxed(&slot[second], change->value[1]);
     kymo__store_release(&slot[0], seq + 2 * n); /* who sees it even sees the words above */
+}
+
+/* The same for classic buckets alone; the one above all bounds has no word. */
+static inline __attribute__((always_inline)) void
+kymo__observe_words(struct kymo__ctl *ctl, uint64_t *slot, uint32_t n_bounds, uint32_t bucket, double add, uint64_t n)
+{
+    struct kymo__change change = {
+        .slot = slot,
+        .at = {bucket < n_bounds ? (int32_t)(2 + bucket) : 0, 0},
+        .value = {bucket < n_bounds ? kymo__load_relaxed(&slot[2 + bucket]) + n : 0, 0},
+        .sum = kymo__double(kymo__load_relaxed(&slot[1])) + add,
+    };
+    kymo__change_words(ctl, &change, n);
 }
 
 /* Whole amounts up to here go to the integer word: sums of them cannot overflow within any host's life. */

@@ -8,7 +8,8 @@
 
 #include "base/escape.h"
 #include "base/utf8.h"
-#include "core/core.h"
+#include "core/config.h"
+#include "core/native.h"
 
 #define SEGMENT_MIN ((size_t)1024 * 1024)
 #define SEGMENT_DEFAULT (sizeof(void *) == 8 ? (size_t)1 << 32 : (size_t)1 << 28)
@@ -76,7 +77,7 @@ static void complain(const struct kymo_registry_options *o, const char *what, co
 }
 
 /* A prefix is the beginning of a name: with any letter behind it, it must be one. */
-static int prefix_check(const char *prefix)
+static int prefix_check(const char *prefix, int utf8)
 {
     char name[KYMO__MAX_NAME + 2];
     if (prefix == NULL || prefix[0] == '\0')
@@ -86,19 +87,19 @@ static int prefix_check(const char *prefix)
         return KYMO_ENAME;
     memcpy(name, prefix, n);
     memcpy(name + n, "x", 2);
-    return kymo__name_valid(name) ? 0 : KYMO_ENAME;
+    return kymo__name_valid(name, utf8) ? 0 : KYMO_ENAME;
 }
 
-static int const_label_check(const struct kymo_label *labels, size_t i)
+static int const_label_check(const struct kymo_label *labels, size_t i, int utf8)
 {
-    if (!kymo__label_name_valid(labels[i].name))
+    if (!kymo__label_name_valid(labels[i].name, utf8))
         return KYMO_ELABEL;
-    if (strncmp(labels[i].name, "__", 2) == 0)
+    if (kymo__label_name_reserved(labels[i].name))
         return KYMO_ERESERVED;
     if (labels[i].value == NULL || !kymo__utf8_valid(labels[i].value, strlen(labels[i].value)))
         return KYMO_EUTF8;
     for (size_t j = 0; j < i; j++)
-        if (strcmp(labels[j].name, labels[i].name) == 0)
+        if (kymo__label_names_same(labels[j].name, labels[i].name))
             return KYMO_ELABEL;
     return 0;
 }
@@ -111,7 +112,7 @@ static int const_labels_check(const struct kymo_registry_options *o)
         return KYMO_EINVAL;
     size_t bytes = 0;
     for (size_t i = 0; i < o->n_const_labels; i++) {
-        int r = const_label_check(o->const_labels, i);
+        int r = const_label_check(o->const_labels, i, o->utf8_names);
         if (r == 0 && (bytes += strlen(o->const_labels[i].value)) > CONST_TEXT_MAX)
             r = KYMO_ELIMIT;
         if (r != 0) {
@@ -179,6 +180,7 @@ static struct kymo_registry *registry_alloc(const struct kymo_registry_options *
     reg->clock.monotonic_ns = o->clock != NULL ? o->clock->monotonic_ns : default_monotonic_ns;
     reg->log = o->log;
     reg->log_ctx = o->log_ctx;
+    reg->utf8_names = o->utf8_names != 0;
     reg->event = o->event;
     reg->event_ctx = o->event_ctx;
     reg->max_shards = o->max_shards ? (uint32_t)o->max_shards : SHARDS_DEFAULT;
@@ -220,9 +222,11 @@ static void registry_discard(struct kymo_registry *reg)
         kymo__heap_text_free(reg, (char *)(uintptr_t)reg->const_labels[i].name);
         kymo__heap_text_free(reg, (char *)(uintptr_t)reg->const_labels[i].value);
     }
+    kymo__native_scratch_free(reg);
     kymo__heap_free(reg, reg->const_labels, reg->n_const_labels * sizeof(*reg->const_labels));
     kymo__heap_free(reg, reg->const_text, reg->const_text_len + 1 + KYMO__TEXT_SLACK);
     kymo__heap_text_free(reg, reg->prefix);
+    kymo__config_free(reg);
     if (reg->segment != NULL)
         kymo__segment_free(reg->segment);
     pthread_mutex_destroy(&reg->lock);
@@ -236,6 +240,8 @@ static int registry_fill(struct kymo_registry *reg, const struct kymo_registry_o
     if (o->prefix != NULL && o->prefix[0] != '\0' && (reg->prefix = kymo__heap_text(reg, o->prefix, "")) == NULL)
         return KYMO_ENOMEM;
     int r = const_labels_copy(reg, o);
+    if (r == 0)
+        r = kymo__config_load(reg, o->config);
     return r != 0 ? r : segment_build(reg, o->segment_bytes);
 }
 
@@ -246,7 +252,7 @@ int kymo_registry_new(const struct kymo_registry_options *options, struct kymo_r
         return KYMO_EINVAL;
     *reg = NULL;
     int r = options_read(options, &o);
-    if (r == 0 && (r = prefix_check(o.prefix)) != 0)
+    if (r == 0 && (r = prefix_check(o.prefix, o.utf8_names)) != 0)
         complain(&o, "prefix", o.prefix, r);
     if (r == 0)
         r = const_labels_check(&o);

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/name.h"
 #include "core/core.h"
 
 #define PAGE_BYTES ((size_t)64 * 1024)
@@ -15,6 +16,7 @@
 
 struct kymo_scrape {
     struct kymo_registry *reg;
+    struct kymo_format format;
     const struct kymo_encoder *encoder;
     struct kymo__walk walk;
     struct kymo_page page;
@@ -25,19 +27,53 @@ struct kymo_scrape {
     double scratch[SCRATCH_BYTES / sizeof(double)]; /* the encoder's, see struct kymo_page */
 };
 
+/* ---- the families that were asked for ---- */
+
+/* The name that the page has it under, which is its own unless it has to be escaped. */
+static const char *name_on_page(const struct kymo_scrape *s, const struct kymo_family *family,
+                                char buf[KYMO__NAME_ESCAPED_MAX + 1])
+{
+    if (!family->utf8 || s->format.escaping == KYMO_ALLOW_UTF8)
+        return family->name;
+    enum kymo__scheme scheme = s->format.escaping == KYMO_ESCAPE_DOTS     ? KYMO__DOTS
+                               : s->format.escaping == KYMO_ESCAPE_VALUES ? KYMO__VALUES
+                                                                          : KYMO__UNDERSCORES;
+    buf[kymo__name_escape(buf, family->name, family->name_len, KYMO__METRIC_NAME, scheme, 0)] = '\0';
+    return buf;
+}
+
+static int is_wanted(const struct kymo_scrape *s, const struct kymo_family *family)
+{
+    char buf[KYMO__NAME_ESCAPED_MAX + 1];
+    if (s->format.n_names == 0)
+        return 1;
+    const char *shown = name_on_page(s, family, buf);
+    for (size_t i = 0; i < s->format.n_names; i++) {
+        const char *asked = s->format.names[i];
+        if (asked != NULL && (kymo__name_covers(family->name, family->kind, asked) ||
+                              (shown != family->name && kymo__name_covers(shown, family->kind, asked))))
+            return 1;
+    }
+    return 0;
+}
+
 static int on_family(void *ctx, const struct kymo_family *family)
 {
     struct kymo_scrape *s = ctx;
-    (void)family;
     s->page.fresh = 1;
+    s->walk.pass_over = !is_wanted(s, family);
     return 0;
 }
 
 static int on_sample(void *ctx, const struct kymo_family *family, const struct kymo_point *point)
 {
     struct kymo_scrape *s = ctx;
+    if (s->walk.pass_over) /* a collector's: the walk passes over own ones itself */
+        return 0;
     return s->encoder->sample(&s->page, family, point);
 }
+
+/* ---- pages ---- */
 
 static int page_grow(struct kymo_scrape *s, size_t cap)
 {
@@ -87,12 +123,27 @@ static int page_fill(struct kymo_scrape *s)
     return 0;
 }
 
-int kymo_scrape_new(struct kymo_registry *reg, const struct kymo_encoder *encoder, struct kymo_scrape **scrape)
+static int format_read(const struct kymo_format *from, struct kymo_format *to)
 {
+    if (from == NULL)
+        from = kymo_format_find("text");
+    memset(to, 0, sizeof(*to));
+    if (from == NULL || from->size < offsetof(struct kymo_format, escaping) || from->encoder == NULL)
+        return KYMO_EINVAL;
+    memcpy(to, from, from->size < sizeof(*to) ? from->size : sizeof(*to));
+    to->size = sizeof(*to);
+    if (to->n_names != 0 && to->names == NULL)
+        return KYMO_EINVAL;
+    return to->encoder->size < sizeof(*to->encoder) || to->encoder->sample == NULL ? KYMO_EINVAL : 0;
+}
+
+int kymo_scrape_new(struct kymo_registry *reg, const struct kymo_format *format, struct kymo_scrape **scrape)
+{
+    struct kymo_format f;
     if (scrape == NULL)
         return KYMO_EINVAL;
     *scrape = NULL;
-    if (reg == NULL || encoder == NULL || encoder->size < sizeof(*encoder) || encoder->sample == NULL)
+    if (reg == NULL || format_read(format, &f) != 0)
         return KYMO_EINVAL;
     if (kymo__collecting)
         return KYMO_EBUSY;
@@ -102,7 +153,9 @@ int kymo_scrape_new(struct kymo_registry *reg, const struct kymo_encoder *encode
     if (s == NULL)
         return KYMO_ENOMEM;
     s->reg = reg;
-    s->encoder = encoder;
+    s->format = f;
+    s->encoder = f.encoder;
+    s->page.format = &s->format;
     s->page.scratch = s->scratch;
     s->page.scratch_bytes = sizeof(s->scratch);
     if (page_grow(s, PAGE_BYTES) != 0) {
@@ -157,12 +210,12 @@ static int write_pages(struct kymo_scrape *s, const struct kymo_sink *sink)
     return 0;
 }
 
-int kymo_registry_write(struct kymo_registry *reg, const struct kymo_encoder *encoder, const struct kymo_sink *sink)
+int kymo_registry_write(struct kymo_registry *reg, const struct kymo_format *format, const struct kymo_sink *sink)
 {
     struct kymo_scrape *s;
     if (sink == NULL || sink->size < sizeof(*sink) || sink->write == NULL)
         return KYMO_EINVAL;
-    int r = kymo_scrape_new(reg, encoder, &s);
+    int r = kymo_scrape_new(reg, format, &s);
     if (r != 0)
         return r;
     r = write_pages(s, sink);

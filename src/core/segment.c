@@ -223,10 +223,13 @@ void kymo__shard_settle(struct kymo__shard *shard)
     uint64_t *slot = (uint64_t *)((char *)ctl + slot_at);
     if (slot_at != 0 && (kymo__load_acquire(&slot[0]) & 1)) {
         /* Absolute values: doing it twice, or after half of it was done, gives the same. */
-        uint32_t index = kymo__load_relaxed(&ctl->redo_index);
+        uint64_t redo_at = kymo__load_relaxed(&ctl->redo_at);
         kymo__store_relaxed(&slot[1], kymo__load_relaxed(&ctl->redo_sum));
-        if (index != UINT32_MAX)
-            kymo__store_relaxed(&slot[2 + index], kymo__load_relaxed(&ctl->redo_bucket));
+        for (unsigned i = 0; i < 2; i++) {
+            uint64_t *word = kymo__redo_word(slot, redo_at, i);
+            if (word != NULL)
+                kymo__store_relaxed(word, kymo__load_relaxed(&ctl->redo_value[i]));
+        }
         kymo__store_release(&slot[0], kymo__load_relaxed(&ctl->redo_seq)); /* with read_slot() */
     }
     kymo__store_release(&ctl->busy, busy + 1);

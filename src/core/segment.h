@@ -44,7 +44,8 @@ enum kymo__class {
     KYMO__SINGLE = 0,     /* counters and up/down gauges: one word each, sharded  */
     KYMO__HISTOGRAMS = 1, /* several words each, sharded                          */
     KYMO__SHARED = 2,     /* set gauges: only the shared store is ever written    */
-    KYMO__CLASSES = 3,
+    KYMO__NATIVE = 3,     /* histograms with native buckets, see core/native.h    */
+    KYMO__CLASSES = 4,
 };
 
 /* Why a recording was refused; the order is that of kymo__refusal_names. */
@@ -59,6 +60,8 @@ enum kymo__refusal {
     KYMO__NO_MEMORY,
     KYMO__UNREGISTERED,
     KYMO__CONTENDED,
+    KYMO__EXEMPLAR_BUSY,
+    KYMO__EXEMPLAR_BAD,
     KYMO__REFUSALS,
 };
 
@@ -72,9 +75,8 @@ struct kymo__ctl {
     int64_t redo_slot; /* bytes from this line to the histogram's words */
     uint64_t redo_seq;
     uint64_t redo_sum; /* bits of a double */
-    uint64_t redo_bucket;
-    uint32_t redo_index; /* which bucket; UINT32_MAX: the one above all bounds, which has no word */
-    uint32_t unused;
+    uint64_t redo_at;  /* two signed halves: up to two words, counted from the slot's first; 0 is none */
+    uint64_t redo_value[2];
 };
 _Static_assert(sizeof(struct kymo__ctl) == 64, "a control line is one cache line: its writer is alone on it");
 
@@ -118,7 +120,7 @@ struct kymo__series {
     uint32_t generation;
     uint32_t text_len : 24;
     uint32_t flags : 8;
-    char text[]; /* label pairs, escaped; at least 8 more bytes of zeros */
+    char text[]; /* label pairs, escaped; at least 8 more bytes of zeros; with exemplars, the ref of their block */
 };
 _Static_assert(sizeof(struct kymo__series) == 32, "there is one for each series: keep it small");
 #define KYMO__SERIES_ESCAPED 1u /* some value differs from its text */
@@ -153,11 +155,19 @@ struct kymo__segment {
     uint32_t open_column[KYMO__CLASSES]; /* index + 1 of the column that still has room */
     uint32_t free_tables[KYMO__TABLE_CLASSES];
     uint32_t free_slots[KYMO__CLASSES]; /* records of ended series whose slot is free */
+    uint32_t free_exemplars;            /* blocks of ended series */
     uint32_t column_roots[KYMO__COLUMN_ROOTS];
     /* Recorders without a shard of their own, counted in the epoch they began in; each on a line of its own. */
     _Alignas(64) uint64_t epoch;
     _Alignas(64) int64_t in_flight[2][8];
 };
+
+/* The word that half i of redo_at names, or NULL. It may lie outside the slot: in a native histogram's table. */
+static inline uint64_t *kymo__redo_word(uint64_t *slot, uint64_t redo_at, unsigned i)
+{
+    int32_t at = (int32_t)(uint32_t)(redo_at >> 32 * i);
+    return at != 0 ? slot + at : NULL;
+}
 
 static inline void *kymo__at(const struct kymo__segment *s, uint32_t ref)
 {

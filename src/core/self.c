@@ -40,6 +40,10 @@ static const enum kymo_kind kinds[FAMILIES] = {KYMO_COUNTER, KYMO_GAUGE,   KYMO_
 static unsigned reasons_of(const struct kymo__family *f)
 {
     unsigned reasons = 1u << KYMO__UNREGISTERED;
+    if (f->info.kind == KYMO_INFO)
+        return 0; /* there is no call to be refused */
+    if (f->exemplar_limit != 0)
+        reasons |= 1u << KYMO__EXEMPLAR_BUSY | 1u << KYMO__EXEMPLAR_BAD;
     if (f->n_labels != 0)
         reasons |= 1u << KYMO__BAD_LABELS | 1u << KYMO__BAD_UTF8 | 1u << KYMO__TOO_LONG | 1u << KYMO__NO_MEMORY;
     if (f->info.kind == KYMO_COUNTER)

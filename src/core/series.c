@@ -8,6 +8,8 @@
 
 #include "base/escape.h"
 #include "base/utf8.h"
+#include "core/exemplar.h"
+#include "core/native.h"
 #include "core/table.h"
 
 /* ---- cells ---- */
@@ -40,12 +42,22 @@ static int cell_ensure(struct kymo__family *f, uint32_t ordinal)
 
 /* ---- creating: all of it under the registry's lock ---- */
 
-/* A slot that a series of the same shape left behind, or KYMO__DEAD. */
-static uint64_t slot_reuse(struct kymo__segment *s, enum kymo__class class, uint32_t n_words)
+/* Whether a slot that was left has what a series of the family needs: a native one has its table as well. */
+static int slot_fits(const struct kymo__family *f, const struct kymo__series *left)
 {
-    for (uint32_t *link = &s->free_slots[class]; *link != 0;) {
+    if (left->text_len != f->n_words)
+        return 0;
+    const struct kymo__pair *head = kymo__pairs_at(f->reg->segment, left->loc & ~KYMO__DEAD_BIT);
+    return f->class != KYMO__NATIVE || head[KYMO__P_TABLE].sum == f->table_entries;
+}
+
+/* A slot that a series of the same shape left behind, or KYMO__DEAD. */
+static uint64_t slot_reuse(struct kymo__family *f)
+{
+    struct kymo__segment *s = f->reg->segment;
+    for (uint32_t *link = &s->free_slots[f->class]; *link != 0;) {
         struct kymo__series *left = kymo__at(s, *link);
-        if (left->text_len == n_words) {
+        if (slot_fits(f, left)) {
             *link = left->next;
             return left->loc & ~KYMO__DEAD_BIT;
         }
@@ -57,7 +69,7 @@ static uint64_t slot_reuse(struct kymo__segment *s, enum kymo__class class, uint
 static uint64_t slot_take(struct kymo__family *f, int *error)
 {
     struct kymo_registry *reg = f->reg;
-    uint64_t loc = slot_reuse(reg->segment, f->class, f->n_words);
+    uint64_t loc = slot_reuse(f);
     if (loc == KYMO__DEAD)
         loc = kymo__slot_new(reg->segment, f->class, f->n_words, error);
     if (loc != KYMO__DEAD && (*error = kymo__columns_publish(reg)) != 0) {
@@ -67,17 +79,54 @@ static uint64_t slot_take(struct kymo__family *f, int *error)
     return loc;
 }
 
+/* With exemplars, the ref of their block lies behind the text. */
+static size_t series_bytes(const struct kymo__family *f, size_t text_len)
+{
+    if (f->exemplar_limit != 0)
+        return kymo__exemplars_ref_at(text_len) + 8;
+    return sizeof(struct kymo__series) + text_len + KYMO__SERIES_SLACK;
+}
+
+/* Memory for a series and what belongs to it, but no slot; 0 and *error. */
+static uint32_t series_alloc(struct kymo__family *f, size_t text_len, int *error)
+{
+    struct kymo__segment *s = f->reg->segment;
+    uint32_t block = f->exemplar_limit != 0 ? kymo__exemplars_new(f, error) : 0;
+    if (block == 0 && f->exemplar_limit != 0)
+        return 0;
+    uint32_t ref = kymo__segment_alloc(s, series_bytes(f, text_len), error);
+    if (ref == 0 && block != 0)
+        kymo__exemplars_give(s, block);
+    if (ref != 0 && block != 0)
+        *(uint32_t *)(void *)((char *)kymo__at(s, ref) + kymo__exemplars_ref_at(text_len)) = block;
+    return ref;
+}
+
+/* What series_alloc() took, if it was the last; a block serves the next series in any case. */
+static void series_undo(struct kymo__family *f, uint32_t ref, size_t text_len)
+{
+    struct kymo__segment *s = f->reg->segment;
+    if (f->exemplar_limit != 0)
+        kymo__exemplars_give(s, *(uint32_t *)(void *)((char *)kymo__at(s, ref) + kymo__exemplars_ref_at(text_len)));
+    kymo__segment_undo(s, ref, series_bytes(f, text_len));
+}
+
 /* A series, complete but for its place in list and table; NULL and *error. */
 static struct kymo__series *series_build(struct kymo__family *f, const char *const *values, const struct kymo__key *key,
                                          size_t text_len, int *error)
 {
     struct kymo__segment *s = f->reg->segment;
-    uint32_t ref = kymo__segment_alloc(s, sizeof(struct kymo__series) + text_len + KYMO__SERIES_SLACK, error);
+    uint32_t ref = series_alloc(f, text_len, error);
     if (ref == 0)
         return NULL;
     uint64_t loc = slot_take(f, error);
+    int64_t start_ns = f->reg->clock.wall_ns(f->reg->clock.ctx);
+    if (loc != KYMO__DEAD && f->class == KYMO__NATIVE && (*error = kymo__native_begin(f, loc, start_ns)) != 0) {
+        kymo__slot_undo(s, loc, f->n_words);
+        loc = KYMO__DEAD;
+    }
     if (loc == KYMO__DEAD) {
-        kymo__segment_undo(s, ref, sizeof(struct kymo__series) + text_len + KYMO__SERIES_SLACK);
+        series_undo(f, ref, text_len);
         return NULL;
     }
     struct kymo__series *series = kymo__at(s, ref);
@@ -85,7 +134,7 @@ static struct kymo__series *series_build(struct kymo__family *f, const char *con
     series->text_len = (uint32_t)text_len & 0xffffff; /* KYMO__MAX_TEXT bounds it */
     series->flags = text_len != key->text_len ? KYMO__SERIES_ESCAPED : 0;
     series->loc = loc;
-    series->start_ns = f->reg->clock.wall_ns(f->reg->clock.ctx);
+    series->start_ns = start_ns;
     series->ordinal = f->n_ordinals;
     return series;
 }
@@ -183,9 +232,13 @@ static int values_check(const struct kymo__family *f, const char *const *values,
 int kymo__series_first(struct kymo__family *f)
 {
     struct kymo__key key;
-    int error;
-    (void)kymo__key_read(f, NULL, &key);
-    return series_create(f, NULL, &key, 0, &error) != NULL ? 0 : error;
+    size_t text_len = 0;
+    if (!kymo__key_read(f, f->first, &key))
+        return KYMO_EINVAL;
+    int error = values_check(f, f->first, &text_len);
+    if (error == 0)
+        (void)series_create(f, f->first, &key, text_len, &error);
+    return error;
 }
 
 static struct kymo__series *find_in_flight(struct kymo__family *f, const char *const *values, struct kymo__key *key)
@@ -228,7 +281,10 @@ static void announce(struct kymo__family *f, struct kymo__series *series, uint64
         return;
     struct kymo_point point = kymo__point_of(f, series);
     struct kymo_event event = {&f->info, &point};
-    kymo__read_one(f, loc, buckets, &point);
+    if (f->class == KYMO__NATIVE)
+        kymo__native_read(f, loc, buckets, &point);
+    else
+        kymo__read_one(f, loc, buckets, &point);
     reg->event(reg->event_ctx, &event);
 }
 
@@ -243,6 +299,8 @@ static void words_zero(uint64_t *words, uint32_t n)
 static void slot_give(struct kymo__family *f, struct kymo__series *left, uint64_t loc)
 {
     struct kymo__segment *s = f->reg->segment;
+    if (f->exemplar_limit != 0)
+        kymo__exemplars_give(s, kymo__ref(s, kymo__exemplars_of(f, left)));
     struct kymo__column *column = kymo__column_at(s, (uint32_t)(loc >> KYMO__WORD_BITS));
     uint32_t word = (uint32_t)(loc & (KYMO__WORDS - 1));
     for (int lane = 0; lane < 2; lane++) {
@@ -252,7 +310,10 @@ static void slot_give(struct kymo__family *f, struct kymo__series *left, uint64_
             ref = chunk->next_in_column;
         }
     }
-    words_zero((uint64_t *)(void *)kymo__pairs_at(s, loc), 2 * f->n_words);
+    if (f->class == KYMO__NATIVE) /* state and table stay: the next epoch takes nothing of theirs for its own */
+        words_zero(&kymo__pairs_at(s, loc)[KYMO__P_DROPPED].n, 2);
+    else
+        words_zero((uint64_t *)(void *)kymo__pairs_at(s, loc), 2 * f->n_words);
     left->text_len = f->n_words & 0xffffff; /* the record stays, as an entry of the list of free slots */
     left->next = s->free_slots[f->class];
     s->free_slots[f->class] = kymo__ref(s, left);

@@ -8,7 +8,8 @@
  * whoever wants to reuse the slot waits for that count (kymo__grace()).
  */
 #include "core/core.h"
-#include "core/record.h"
+#include "core/exemplar.h"
+#include "core/native.h"
 
 #include <math.h>
 
@@ -23,6 +24,8 @@ const char *const kymo__refusal_names[KYMO__REFUSALS] = {
     [KYMO__NO_MEMORY] = "memory",
     [KYMO__UNREGISTERED] = "unregistered",
     [KYMO__CONTENDED] = "contended",
+    [KYMO__EXEMPLAR_BUSY] = "exemplar_busy",
+    [KYMO__EXEMPLAR_BAD] = "exemplar_bad",
 };
 
 void kymo__refuse(struct kymo__family *f, enum kymo__refusal why)
@@ -101,10 +104,42 @@ static int record_shared(const struct kymo__family *f, uint64_t loc, struct kymo
             set_base(f, loc, pair, what.v);
         return 0;
     case KYMO__OBSERVE:
+        if (f->class == KYMO__NATIVE)
+            return kymo__native_observe_shared((struct kymo__family *)(uintptr_t)f, pair, what.v, what.n);
         pair += kymo__bucket(f->bounds, f->n_bounds, what.v);
         return kymo__pair_add(pair, what.n, isinf(what.v) ? 0.0 : what.v * (double)what.n) != 0 ? KYMO__CONTENDED : 0;
+    case KYMO__STATES_SET:
+        kymo__store_relaxed(&pair->n, what.n);
+        return 0;
+    case KYMO__STATES_OR:
+        kymo__or_relaxed(&pair->n, what.n);
+        return 0;
+    case KYMO__STATES_AND:
+        kymo__and_relaxed(&pair->n, what.n);
+        return 0;
     }
     return 0;
+}
+
+/* Whether this one brings its exemplar, by what the pair holds before it; natively, where no pair counts, each one does. */
+static int brings_exemplar(const struct kymo__family *f, uint64_t loc, struct kymo__record what)
+{
+    const struct kymo__pair *pair = kymo__pairs_at(f->reg->segment, loc);
+    if (what.exemplar == NULL || f->exemplar_limit == 0)
+        return 0;
+    if (what.op == KYMO__ADD_FRACTION)
+        return kymo__exemplar_due_bits(f, kymo__load_relaxed(&pair->sum));
+    if (f->class == KYMO__HISTOGRAMS)
+        pair += kymo__bucket(f->bounds, f->n_bounds, what.v);
+    return f->class == KYMO__NATIVE || kymo__exemplar_due(f, kymo__load_relaxed(&pair->n));
+}
+
+static void keep_exemplar(struct kymo__family *f, const struct kymo__series *series, struct kymo__record what)
+{
+    int observed = what.op == KYMO__OBSERVE;
+    uint32_t bucket = observed ? kymo__bucket(f->bounds, f->n_bounds, what.v) : 0;
+    double amount = what.op == KYMO__ADD_WHOLE ? (double)what.n : what.v;
+    kymo__exemplar_keep(f, series, bucket, f->class == KYMO__NATIVE, amount, what.exemplar);
 }
 
 static uint8_t words_of(enum kymo__op op)
@@ -120,9 +155,12 @@ static void record_series(struct kymo__family *f, const struct kymo__series *ser
         kymo__refuse(f, KYMO__UNREGISTERED);
         return;
     }
+    int brings = brings_exemplar(f, loc, what);
     int refused = record_shared(f, loc, what);
     if (refused != 0)
         kymo__refuse(f, (enum kymo__refusal)refused);
+    else if (brings)
+        keep_exemplar(f, series, what);
     uint32_t column = (uint32_t)(loc >> KYMO__WORD_BITS);
     uint32_t at = kymo__load_acquire(&f->reg->columns)[column]; /* with kymo__columns_publish() */
     const struct kymo__entry *entry = kymo__entry_of(at);

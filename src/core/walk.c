@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "core/core.h"
+#include "core/exemplar.h"
 
 /* ---- scratch ---- */
 
@@ -38,6 +38,28 @@ static int view_ensure(struct kymo_registry *reg, struct kymo__walk *w)
     return 0;
 }
 
+/* Points of one series, those of native buckets behind those of classic ones, and the texts of all. */
+static size_t exemplar_bytes(size_t n)
+{
+    return n * (sizeof(struct kymo_exemplar_point) + KYMO__EXEMPLAR_TEXT) + 2 * KYMO__TEXT_SLACK;
+}
+
+static int exemplars_ensure(struct kymo_registry *reg, struct kymo__walk *w)
+{
+    const struct kymo__family *f = w->family;
+    size_t need = f->n_bounds + 1 + (f->desc.native != NULL ? f->native.max_exemplars : 0);
+    if (f->exemplar_limit == 0 || need <= w->n_exemplars)
+        return 0;
+    void *memory = kymo__heap_alloc(reg, exemplar_bytes(need));
+    if (memory == NULL)
+        return KYMO_ENOMEM;
+    if (w->exemplars != NULL)
+        kymo__heap_free(reg, w->exemplars, exemplar_bytes(w->n_exemplars));
+    w->exemplars = memory;
+    w->n_exemplars = need;
+    return 0;
+}
+
 void kymo__walk_begin(struct kymo_registry *reg, struct kymo__walk *w)
 {
     memset(w, 0, sizeof(*w));
@@ -49,6 +71,8 @@ void kymo__walk_begin(struct kymo_registry *reg, struct kymo__walk *w)
 void kymo__walk_end(struct kymo_registry *reg, struct kymo__walk *w)
 {
     kymo__heap_free(reg, w->buckets, w->view_bytes);
+    if (w->exemplars != NULL)
+        kymo__heap_free(reg, w->exemplars, exemplar_bytes(w->n_exemplars));
     kymo__collect_free(reg, w->remembered);
     memset(w, 0, sizeof(*w));
     pthread_mutex_lock(&reg->lock);
@@ -59,24 +83,78 @@ void kymo__walk_end(struct kymo_registry *reg, struct kymo__walk *w)
 
 /* ---- own series ---- */
 
+/* What the family is shown as. */
+static const struct kymo_family *info_of(const struct kymo__walk *w)
+{
+    return w->name == 0 ? &w->family->info : &w->family->aliases[w->name - 1].info;
+}
+
 static int show_family(struct kymo__walk *w, const struct kymo_visitor *visitor)
 {
     if (w->begun)
         return 0;
     w->begun = 1;
-    return visitor->family != NULL ? visitor->family(visitor->ctx, &w->family->info) : 0;
+    return visitor->family != NULL ? visitor->family(visitor->ctx, info_of(w)) : 0;
+}
+
+/* Its id is known as that of the name a series has now: under another one it has none. */
+static int show_point(const struct kymo__walk *w, struct kymo_point *point, const struct kymo_visitor *visitor)
+{
+    if (w->name != 0)
+        point->id = point->generation = 0;
+    return visitor->sample(visitor->ctx, info_of(w), point);
+}
+
+/* Exemplars of classic buckets and of the store lie side by side, and so do their texts. */
+static size_t read_exemplars(const struct kymo__walk *w, const struct kymo__series *series, int native)
+{
+    const struct kymo__family *f = w->family;
+    size_t from = native ? f->n_bounds + 1 : 0, room = native ? f->native.max_exemplars : f->n_bounds + 1;
+    char *text = (char *)(w->exemplars + w->n_exemplars) + from * KYMO__EXEMPLAR_TEXT;
+    if (native)
+        text += KYMO__TEXT_SLACK;
+    return kymo__exemplars_read(f, series, native, w->exemplars + from, room, text,
+                                room * KYMO__EXEMPLAR_TEXT + KYMO__TEXT_SLACK);
+}
+
+/* The value is read after the exemplars: what they point at is in it then. @native: lent to the point. */
+static void read_with_exemplars(struct kymo__walk *w, const struct kymo__series *series, struct kymo_point *point,
+                                struct kymo_native_point *native)
+{
+    const struct kymo__family *f = w->family;
+    size_t n_native = f->desc.native != NULL ? read_exemplars(w, series, 1) : 0;
+    point->n_exemplars = read_exemplars(w, series, 0);
+    point->exemplars = point->n_exemplars != 0 ? w->exemplars : NULL;
+    kymo__read_series(&w->view, f, series->loc, w->buckets, point);
+    if (n_native == 0)
+        return;
+    *native = *point->value.histogram.native;
+    native->exemplars = w->exemplars + f->n_bounds + 1;
+    native->n_exemplars = n_native;
+    point->value.histogram.native = native;
+}
+
+static inline void read_point(struct kymo__walk *w, const struct kymo__series *series, struct kymo_point *point,
+                              struct kymo_native_point *native)
+{
+    if (w->family->exemplar_limit != 0)
+        read_with_exemplars(w, series, point, native);
+    else
+        kymo__read_series(&w->view, w->family, series->loc, w->buckets, point);
 }
 
 static int show_series(struct kymo__walk *w, const struct kymo_visitor *visitor)
 {
     struct kymo__family *f = w->family;
     const struct kymo__series *series = kymo__at(f->reg->segment, w->series);
-    if (w->series == 0)
-        return 0;
+    struct kymo_native_point native;
+    int r = exemplars_ensure(f->reg, w);
+    if (r != 0 || w->series == 0)
+        return r;
     struct kymo_point point = kymo__point_of(f, series);
     for (;;) {
-        kymo__read_series(&w->view, f, series->loc, w->buckets, &point);
-        int r = visitor->sample(visitor->ctx, &f->info, &point);
+        read_point(w, series, &point, &native);
+        r = show_point(w, &point, visitor);
         if (r != 0)
             return r;
         w->series = series->next;
@@ -87,32 +165,40 @@ static int show_series(struct kymo__walk *w, const struct kymo_visitor *visitor)
     }
 }
 
-/* The value of a callback, read without the registry's lock: it may take its time. */
+/* Asks a callback once for all names, without the registry's lock: it may take its time. */
+static int read_callback(struct kymo_registry *reg, struct kymo__walk *w)
+{
+    struct kymo__family *f = w->family;
+    if (w->has_read)
+        return 0;
+    pthread_mutex_unlock(&reg->lock);
+    pthread_mutex_lock(&reg->collect_lock);
+    w->has_read = !f->dead;
+    kymo__collecting = 1;
+    w->read = w->has_read ? f->read(f->read_ctx) : 0;
+    kymo__collecting = 0;
+    pthread_mutex_unlock(&reg->collect_lock);
+    pthread_mutex_lock(&reg->lock);
+    return view_ensure(reg, w); /* the lock was away: there may be more shards */
+}
+
 static int show_callback(struct kymo_registry *reg, struct kymo__walk *w, const struct kymo_visitor *visitor)
 {
     struct kymo__family *f = w->family;
     struct kymo_point point;
+    int r = read_callback(reg, w);
+    if (r != 0)
+        return r;
     memset(&point, 0, sizeof(point));
     point.size = sizeof(point);
     point.labels = "";
-    pthread_mutex_unlock(&reg->lock);
-    pthread_mutex_lock(&reg->collect_lock);
-    int lives = !f->dead;
-    kymo__collecting = 1;
-    double v = lives ? f->read(f->read_ctx) : 0;
-    kymo__collecting = 0;
-    pthread_mutex_unlock(&reg->collect_lock);
-    pthread_mutex_lock(&reg->lock);
-    int r = view_ensure(reg, w); /* the lock was away: there may be more shards */
-    if (r != 0)
-        return r;
     if (f->info.kind == KYMO_GAUGE)
-        point.value.gauge = v;
+        point.value.gauge = w->read;
     else
-        point.value.counter.fraction = v;
-    if (!lives || (f->info.kind == KYMO_COUNTER && !(v >= 0)))
+        point.value.counter.fraction = w->read;
+    if (!w->has_read || (f->info.kind == KYMO_COUNTER && !(w->read >= 0)))
         return 0;
-    return visitor->sample(visitor->ctx, &f->info, &point);
+    return show_point(w, &point, visitor);
 }
 
 static int show_points(struct kymo_registry *reg, struct kymo__walk *w, const struct kymo_visitor *visitor)
@@ -120,11 +206,11 @@ static int show_points(struct kymo_registry *reg, struct kymo__walk *w, const st
     if (w->family->dead)
         return 0;
     int r = show_family(w, visitor);
-    if (r != 0)
+    if (r != 0 || w->pass_over)
         return r;
     r = w->family->read != NULL ? show_callback(reg, w, visitor) : show_series(w, visitor);
     if (r == 0 && visitor->end != NULL)
-        r = visitor->end(visitor->ctx, &w->family->info);
+        r = visitor->end(visitor->ctx, info_of(w));
     return r;
 }
 
@@ -137,9 +223,23 @@ static void family_next(struct kymo_registry *reg, struct kymo__walk *w)
         w->family = w->family != w->last ? w->family->next : NULL;
     }
     w->own_begun = 1;
+    w->name = 0;
+    w->has_read = 0;
     w->begun = 0;
     w->series = w->family != NULL ? w->family->record->first_series : 0;
     w->own_done = w->family == NULL;
+}
+
+/* The family's next name, or the next family. */
+static void name_next(struct kymo_registry *reg, struct kymo__walk *w)
+{
+    if (w->name == w->family->desc.n_aliases || w->family->dead) {
+        family_next(reg, w);
+        return;
+    }
+    w->name++;
+    w->begun = 0;
+    w->series = w->family->record->first_series;
 }
 
 static int step_own(struct kymo_registry *reg, struct kymo__walk *w, const struct kymo_visitor *visitor)
@@ -151,7 +251,7 @@ static int step_own(struct kymo_registry *reg, struct kymo__walk *w, const struc
     while (r == 0 && !w->own_done) {
         r = show_points(reg, w, visitor);
         if (r == 0)
-            family_next(reg, w);
+            name_next(reg, w);
     }
     pthread_mutex_unlock(&reg->lock);
     return r;

@@ -8,6 +8,7 @@
 #include <kymo/encode.h>
 
 extern const struct kymo_encoder *const kymo__encoders[];
+extern const struct kymo_format *const kymo__formats[];
 extern const size_t kymo__n_encoders;
 
 const struct kymo_encoder *kymo_encoder_at(size_t i)
@@ -20,5 +21,13 @@ const struct kymo_encoder *kymo_encoder_find(const char *name)
     for (size_t i = 0; name != NULL && i < kymo__n_encoders; i++)
         if (strcmp(kymo__encoders[i]->name, name) == 0)
             return kymo__encoders[i];
+    return NULL;
+}
+
+const struct kymo_format *kymo_format_find(const char *name)
+{
+    for (size_t i = 0; name != NULL && i < kymo__n_encoders; i++)
+        if (strcmp(kymo__encoders[i]->name, name) == 0)
+            return kymo__formats[i];
     return NULL;
 }

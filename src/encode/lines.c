@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * encode/lines.c - counters, gauges and histograms as lines.
+ * encode/lines.c - points of every kind as lines.
  *
- * What must hold: kymo__lines_put() touches no more than kymo__lines_size() bytes. A histogram's first line
- * is composed from its parts; all others copy their head from that line, which lies in the page and may
- * therefore be read in blocks, whatever the point was. Read lines.h first.
+ * What must hold: kymo__lines_put() touches no more than kymo__lines_size() bytes. There are two ways through: a
+ * point that is one line with a name as it stands, which is what most points are, is composed by put_line(); all
+ * others by put_lines(), which is made for several lines (heads.h). Read lines.h first.
  */
 #include "encode/lines.h"
 
 #include "base/escape.h"
+#include "encode/heads.h"
+#include "encode/names.h"
+#include "encode/spell.h"
 
-/* Every byte of a line that is neither name, nor labels, nor value: `_bucket{` `,` `,le="` bound `"} ` LF. */
-#define LINE_REST (sizeof("_bucket{,,le=\"\"} \n") + KYMO__NUMBER_MAX)
+/* Every byte of a line that is neither name, nor labels, nor the value of a label of its own. */
+#define LINE_REST (sizeof("{\"_created\",,quantile=\"\"} \n") + KYMO__NUMBER_MAX)
 
 /* ---- labels ---- */
 
@@ -80,7 +83,7 @@ static inline char *put_head(char *at, const struct kymo_family *family, const s
     return at + 2;
 }
 
-/* ---- counters and gauges ---- */
+/* ---- one line ---- */
 
 static inline char *put_counter_value(char *at, const struct kymo_point *point)
 {
@@ -89,7 +92,8 @@ static inline char *put_counter_value(char *at, const struct kymo_point *point)
     return at + kymo__format_value(at, (double)point->value.counter.whole + point->value.counter.fraction);
 }
 
-static int put_line(struct kymo_page *page, const struct kymo_family *family, const struct kymo_point *point)
+/* Counters, gauges and unknowns with names as they stand. */
+static inline int put_line(struct kymo_page *page, const struct kymo_family *family, const struct kymo_point *point)
 {
     size_t size = line_size(family, point) + KYMO__SLOP;
     if (size > (size_t)(page->end - page->at))
@@ -104,150 +108,283 @@ static int put_line(struct kymo_page *page, const struct kymo_family *family, co
     return 0;
 }
 
-/* ---- histograms ---- */
+/* ---- the first line of several ---- */
 
-/*
- * A bound's text, kept in the page's scratch from one histogram to the next: most have the same bounds, and
- * formatting one costs more than the rest of its line. A cell is checked by the bound's own bits, so it
- * cannot be stale.
- */
-struct bound_text {
-    uint64_t bits;
-    char text[KYMO__SPILL]; /* `0.25"} `, its length in the last byte; 0: nothing here yet */
-};
+static const struct kymo__suffix suffix_none = {"", 0};
+static const struct kymo__suffix suffix_total = {"_total", 6};
+static const struct kymo__suffix suffix_info = {"_info", 5};
+static const struct kymo__suffix suffix_created = {"_created", 8};
 
-#define BOUND_TEXT_MAX 31u
-_Static_assert(sizeof("-1.7976931348623157e+308\"} ") - 1 <= BOUND_TEXT_MAX, "the length has its byte");
-
-static char *format_bound(char *at, double bound)
+char *kymo__put_first_name(struct kymo__lines *l, char *at)
 {
-    at += kymo__format_le(at, bound);
-    memcpy(at, "\"} ", 3);
-    return at + 3;
-}
-
-static void fill_bound_text(struct bound_text *cell, uint64_t bits, double bound)
-{
-    char text[KYMO__NUMBER_MAX + 3];
-    size_t n = (size_t)(format_bound(text, bound) - text);
-    memcpy(cell->text, text, n);
-    cell->text[BOUND_TEXT_MAX] = (char)n;
-    cell->bits = bits;
-}
-
-static inline char *put_bound(char *at, const struct kymo_page *page, double bound, size_t i)
-{
-    if (i >= page->scratch_bytes / sizeof(struct bound_text))
-        return format_bound(at, bound);
-    struct bound_text *cell = (struct bound_text *)page->scratch + i;
-    uint64_t bits;
-    memcpy(&bits, &bound, sizeof bits);
-    if (cell->bits != bits || cell->text[BOUND_TEXT_MAX] == 0)
-        fill_bound_text(cell, bits, bound);
-    memcpy(at, cell->text, sizeof cell->text);
-    return at + cell->text[BOUND_TEXT_MAX];
-}
-
-/* A histogram being written: its first line is where the others' heads come from. */
-struct histogram_lines {
-    const char *first; /* `name_bucket{labels,le="` */
-    size_t name_len;
-    size_t labels_len;
-    size_t head_len;
-};
-
-#define BUCKET_LEN (sizeof("_bucket") - 1)
-
-static char *begin_first_line(struct histogram_lines *lines, char *at, const struct kymo_family *family,
-                              const struct kymo_point *point)
-{
-    lines->first = at;
-    lines->name_len = family->name_len;
-    at = put_name(at, family, point);
-    memcpy(at, "_bucket{", 8);
-    at += 8;
-    char *end = put_labels(at, family, point);
-    lines->labels_len = (size_t)(end - at);
-    if (end != at)
-        *end++ = ',';
-    memcpy(end, "le=\"", 4);
-    end += 4;
-    lines->head_len = (size_t)(end - lines->first);
-    return end;
-}
-
-/* `name_sum{labels} ` or the same with _count */
-static char *put_suffixed_head(char *at, const struct histogram_lines *lines, const char suffix[8], size_t n)
-{
-    at = kymo__put_block(at, lines->first, lines->name_len);
-    memcpy(at, suffix, 8);
-    at += n;
-    if (lines->labels_len > 0) {
-        at = kymo__put_block(at, lines->first + lines->name_len + BUCKET_LEN, 1 + lines->labels_len);
-        *at++ = '}';
+    const struct kymo_family *family = l->family;
+    enum kymo_escaping escaping = l->page->format->escaping;
+    l->name = at;
+    if (!family->utf8) {
+        at = put_name(at, family, l->point);
+    } else {
+        l->quoted = kymo__needs_quotes(family->name, family->name_len, escaping);
+        if (l->quoted)
+            at = kymo__put_string(at, "{\"");
+        at = kymo__put_spelled(at, family->name, family->name_len, escaping);
     }
-    *at = ' ';
-    return at + 1;
-}
-
-static char *put_bucket_lines(struct kymo_page *page, char *at, const struct histogram_lines *lines,
-                              const struct kymo_histogram_point *h, uint64_t *total)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < h->n_bounds; i++) {
-        at = put_bound(at, page, h->bounds[i], i);
-        n += h->buckets[i];
-        at += kymo__format_u64(at, n);
-        *at++ = '\n';
-        at = kymo__put_block(at, lines->first, lines->head_len);
-    }
-    n += h->buckets[h->n_bounds];
-    memcpy(at, "+Inf\"} ", 8);
-    at += 7;
-    at += kymo__format_u64(at, n);
-    *at++ = '\n';
-    *total = n;
+    if (l->dialect == KYMO__OPENMETRICS)
+        at -= kymo__name_cut(family);
+    l->name_len = (size_t)(at - l->name);
     return at;
 }
 
-/* Out of line: its frame would burden the counters. */
-static __attribute__((noinline)) int put_histogram(struct kymo_page *page, const struct kymo_family *family,
-                                                   const struct kymo_point *point)
+char *kymo__put_first_labels(struct kymo__lines *l, char *at)
 {
-    const struct kymo_histogram_point *h = &point->value.histogram;
-    struct histogram_lines lines;
-    uint64_t total;
-    if (kymo__lines_size(family, point) > (size_t)(page->end - page->at))
-        return KYMO_EAGAIN;
-    char *at = begin_first_line(&lines, page->at, family, point);
-    at = put_bucket_lines(page, at, &lines, h, &total);
-    at = put_suffixed_head(at, &lines, "_sum\0\0\0", 4);
-    at += kymo__format_value(at, h->sum);
-    *at++ = '\n';
-    at = put_suffixed_head(at, &lines, "_count\0", 6);
-    /* Servers insist that _count is the +Inf bucket: by construction it is, whatever the point says. */
-    at += kymo__format_u64(at, total);
-    *at++ = '\n';
-    page->at = at;
+    l->labels = at;
+    if (l->family->utf8)
+        at = kymo__put_spelled_labels(at, l->family, l->point, l->page->format->escaping);
+    else
+        at = put_labels(at, l->family, l->point);
+    l->labels_len = (size_t)(at - l->labels);
+    return at;
+}
+
+/* ---- exemplars and start times ---- */
+
+#define EXEMPLAR_REST (sizeof(" # {}  ") + 2 * KYMO__NUMBER_MAX)
+
+/* Exact: as many decimals as it takes. */
+static char *put_seconds(char *at, int64_t ns)
+{
+    uint64_t magnitude = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
+    uint64_t rest = magnitude % 1000000000;
+    if (ns < 0)
+        *at++ = '-';
+    at += kymo__format_u64(at, magnitude / 1000000000);
+    if (rest == 0)
+        return at;
+    *at = '.';
+    for (size_t i = 9; i > 0; i--, rest /= 10)
+        at[i] = (char)('0' + rest % 10);
+    at += 9;
+    while (*at == '0')
+        at--;
+    return at + 1;
+}
+
+/* A name in quotes begins the text or follows a comma. May say yes of a value; never no of a name. */
+static int may_have_quoted_name(const char *pairs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (pairs[i] == '"' && (i == 0 || pairs[i - 1] == ','))
+            return 1;
     return 0;
+}
+
+static size_t exemplars_size(const struct kymo_page *page, const struct kymo_point *point)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < point->n_exemplars; i++) {
+        const struct kymo_exemplar_point *e = &point->exemplars[i];
+        size += EXEMPLAR_REST + e->labels_len;
+        if (may_have_quoted_name(e->labels, e->labels_len))
+            size += kymo__pairs_size(e->labels, e->labels_len, page->format->escaping);
+    }
+    return size;
+}
+
+char *kymo__put_exemplar(const struct kymo__lines *l, char *at, const struct kymo_exemplar_point *e)
+{
+    at = kymo__put_string(at, " # {");
+    if (may_have_quoted_name(e->labels, e->labels_len))
+        at = kymo__pairs_put(at, e->labels, e->labels_len, l->page->format->escaping);
+    else
+        at = kymo__put_exact(at, e->labels, e->labels_len);
+    at = kymo__put_string(at, "} ");
+    at += kymo__format_value(at, e->value);
+    if (e->timestamp_ns == 0)
+        return at;
+    *at++ = ' ';
+    return put_seconds(at, e->timestamp_ns);
+}
+
+/* Whether OpenMetrics is to show when this series began. */
+static inline int created_is_due(const struct kymo_page *page, const struct kymo_family *family,
+                                 const struct kymo_point *point)
+{
+    if (!page->format->created || point->start_ns == 0)
+        return 0;
+    return family->kind == KYMO_COUNTER || family->kind == KYMO_HISTOGRAM || family->kind == KYMO_SUMMARY;
+}
+
+/* Servers look for it no further than the other samples of these labels. */
+char *kymo__put_created(struct kymo__lines *l, char *at)
+{
+    if (l->dialect != KYMO__OPENMETRICS || !created_is_due(l->page, l->family, l->point))
+        return at;
+    at = kymo__open_head(l, at, &suffix_created);
+    at = kymo__close_head(l, at);
+    at = put_seconds(at, l->point->start_ns);
+    *at++ = '\n';
+    return at;
+}
+
+/* ---- kinds of one line ---- */
+
+static const struct kymo__suffix *single_suffix(const struct kymo__lines *l)
+{
+    if (l->dialect != KYMO__OPENMETRICS)
+        return &suffix_none;
+    return l->family->kind == KYMO_COUNTER ? &suffix_total : l->family->kind == KYMO_INFO ? &suffix_info : &suffix_none;
+}
+
+static char *put_single(struct kymo__lines *l, char *at)
+{
+    const struct kymo_point *point = l->point;
+    at = kymo__open_head(l, at, single_suffix(l));
+    at = kymo__close_head(l, at);
+    if (l->family->kind == KYMO_INFO)
+        *at++ = '1';
+    else if (l->family->kind == KYMO_COUNTER)
+        at = put_counter_value(at, point);
+    else
+        at += kymo__format_value(at, point->value.gauge);
+    if (l->dialect == KYMO__OPENMETRICS && l->family->kind == KYMO_COUNTER && point->n_exemplars > 0)
+        at = kymo__put_exemplar(l, at, &point->exemplars[0]);
+    *at++ = '\n';
+    return kymo__put_created(l, at);
+}
+
+/* ---- summaries ---- */
+
+/* OpenMetrics takes no other quantiles, and no negative values of them. */
+static int quantile_may_stand(const struct kymo__lines *l, const struct kymo_quantile *q)
+{
+    return l->dialect != KYMO__OPENMETRICS || (q->quantile >= 0 && q->quantile <= 1 && !(q->value < 0));
+}
+
+static char *put_quantile(struct kymo__lines *l, char *at, const struct kymo_quantile *q)
+{
+    at = kymo__next_label(l, kymo__open_head(l, at, &suffix_none));
+    at = kymo__put_string(at, "quantile=\"");
+    at = kymo__put_float(at, q->quantile);
+    at += kymo__format_value(at, q->value);
+    *at++ = '\n';
+    return at;
+}
+
+static char *put_summary(struct kymo__lines *l, char *at)
+{
+    const struct kymo_summary_point *s = &l->point->value.summary;
+    for (size_t i = 0; i < s->n_quantiles; i++)
+        if (quantile_may_stand(l, &s->quantiles[i]))
+            at = put_quantile(l, at, &s->quantiles[i]);
+    if (l->dialect != KYMO__OPENMETRICS || s->sum >= 0)
+        at = kymo__put_sum(l, at, &kymo__suffix_sum, s->sum);
+    at = kymo__put_count(l, at, &kymo__suffix_count, s->count);
+    return kymo__put_created(l, at);
+}
+
+/* ---- state sets ---- */
+
+/* The label that says the state has the family's name, in quotes if that is. */
+static char *put_state_label(const struct kymo__lines *l, char *at)
+{
+    size_t brace = l->quoted ? 1 : 0;
+    at = kymo__put_exact(at, l->name + brace, l->name_len - brace);
+    return kymo__put_string(at, l->quoted ? "\"=\"" : "=\"");
+}
+
+static size_t n_states(const struct kymo_family *family)
+{
+    return family->desc->n_states < 64 ? family->desc->n_states : 64;
+}
+
+static char *put_stateset(struct kymo__lines *l, char *at)
+{
+    for (size_t i = 0; i < n_states(l->family); i++) {
+        const char *state = l->family->desc->states[i];
+        at = kymo__next_label(l, kymo__open_head(l, at, &suffix_none));
+        at = put_state_label(l, at);
+        at = kymo__escape_label(at, state, strlen(state));
+        at = kymo__put_string(at, "\"} ");
+        *at++ = (char)('0' + (l->point->value.states >> i & 1));
+        *at++ = '\n';
+    }
+    return at;
+}
+
+static size_t states_size(const struct kymo_family *family, size_t name_size)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < n_states(family); i++)
+        size += name_size + kymo__escape_label_size(family->desc->states[i], strlen(family->desc->states[i]));
+    return size;
 }
 
 /* ---- all kinds ---- */
 
-size_t kymo__lines_size(const struct kymo_family *family, const struct kymo_point *point)
+/* Start times not counted. */
+static size_t max_lines(const struct kymo_family *family, const struct kymo_point *point)
 {
-    size_t line = line_size(family, point);
-    size_t n_lines = 1;
-    if (family->kind == KYMO_HISTOGRAM) {
-        line += KYMO__NUMBER_MAX; /* the bound */
-        n_lines = point->value.histogram.n_bounds + 3;
+    switch (family->kind) {
+    case KYMO_HISTOGRAM:
+    case KYMO_GAUGE_HISTOGRAM:
+        return point->value.histogram.n_bounds + 3;
+    case KYMO_SUMMARY:
+        return point->value.summary.n_quantiles + 2;
+    case KYMO_STATESET:
+        return n_states(family);
+    default:
+        return 1;
     }
-    return n_lines * line + KYMO__SLOP;
 }
 
-int kymo__lines_put(struct kymo_page *page, const struct kymo_family *family, const struct kymo_point *point)
+size_t kymo__lines_size(const struct kymo_page *page, const struct kymo_family *family, const struct kymo_point *point,
+                        enum kymo__dialect dialect)
 {
-    if (family->kind == KYMO_HISTOGRAM)
-        return put_histogram(page, family, point);
-    return put_line(page, family, point);
+    size_t name = kymo__family_name_size(page, family);
+    size_t line = line_size(family, point);
+    if (family->utf8)
+        line = name + kymo__spelled_labels_size(family, point, page->format->escaping) + LINE_REST;
+    size_t size = max_lines(family, point) * (line + KYMO__NUMBER_MAX); /* a bound, a quantile */
+    if (family->kind == KYMO_STATESET)
+        size += states_size(family, name);
+    if (dialect == KYMO__OPENMETRICS)
+        size += exemplars_size(page, point) + (created_is_due(page, family, point) ? line : 0);
+    return size + KYMO__SLOP;
+}
+
+/* Out of line: its frame would burden the counters. */
+static __attribute__((noinline)) int put_lines(struct kymo_page *page, const struct kymo_family *family,
+                                               const struct kymo_point *point, enum kymo__dialect dialect)
+{
+    struct kymo__lines l = {.page = page, .family = family, .point = point, .dialect = dialect};
+    if (kymo__lines_size(page, family, point, dialect) > (size_t)(page->end - page->at))
+        return KYMO_EAGAIN;
+    if (family->kind == KYMO_HISTOGRAM || family->kind == KYMO_GAUGE_HISTOGRAM)
+        page->at = kymo__put_histogram(&l, page->at);
+    else if (family->kind == KYMO_SUMMARY)
+        page->at = put_summary(&l, page->at);
+    else if (family->kind == KYMO_STATESET)
+        page->at = put_stateset(&l, page->at);
+    else
+        page->at = put_single(&l, page->at);
+    return 0;
+}
+
+static inline int is_plain_line(const struct kymo_page *page, const struct kymo_family *family,
+                                const struct kymo_point *point, enum kymo__dialect dialect)
+{
+    if (family->utf8)
+        return 0;
+    if (family->kind != KYMO_COUNTER)
+        return family->kind == KYMO_GAUGE || family->kind == KYMO_UNKNOWN;
+    if (dialect == KYMO__TEXT)
+        return 1;
+    return point->n_exemplars == 0 && !created_is_due(page, family, point) && kymo__name_cut(family) != 0;
+}
+
+int kymo__lines_put(struct kymo_page *page, const struct kymo_family *family, const struct kymo_point *point,
+                    enum kymo__dialect dialect)
+{
+    if (is_plain_line(page, family, point, dialect))
+        return put_line(page, family, point);
+    return put_lines(page, family, point, dialect);
 }

@@ -17,9 +17,15 @@ import urllib.request
 
 BUILD = pathlib.Path(os.environ["KYMO_BUILD_ROOT"])
 PAGE_HOST = BUILD / "tests" / "page_host"
+FORMATS_HOST = BUILD / "tests" / "formats_host"
 REPLAY = BUILD / "examples" / "replay"
 PATIENCE_S = 60
 OWN = "kymo_"  # families the library adds of itself, whose values tell of memory and time
+
+
+def check(condition, *what):
+    if not condition:
+        raise AssertionError(" ".join(str(w) for w in what))
 
 
 # ---- programs ----
