@@ -4,7 +4,8 @@
  *
  * What must hold: line heads lie ready, escaped, one after the other, and values in one array; the loop copies a head,
  * formats a value as kymo does, and hands on 64 KiB at a time. Its page is, but for HELP and TYPE, byte for byte kymo's
- * (render.c compares them before it times either).
+ * (render.c compares them before it times either). Of a protobuf page whole metrics lie ready, and the value is stored
+ * into the copy.
  */
 #ifndef KYMO_TESTS_BENCH_BARE_H
 #define KYMO_TESTS_BENCH_BARE_H
@@ -24,7 +25,9 @@ struct bare_histogram {
 /**
  * struct bare - a page that lies ready
  * @heads:   counters: `name{a="x",b="y",c="z"} ` per series; histograms: `a="x",b="y",c="z"`
+ *           in protobuf: `metric {label.. counter {value start}}` with any value
  * @lens:    their lengths
+ * @holes:   where in its head a series' value belongs, in protobuf; NULL: text
  * @whole, @real, @histograms: @n values, of the one kind this page has; the others NULL
  */
 struct bare {
@@ -32,6 +35,7 @@ struct bare {
     const char *name;
     char *heads;
     uint32_t *lens;
+    uint8_t *holes;
     uint64_t *whole;
     double *real;
     struct bare_histogram *histograms;
@@ -42,6 +46,8 @@ struct bare {
 
 /** bare_init_counters() - heads of counters; @whole and @real are the caller's to fill, one of them is allocated */
 void bare_init_counters(struct bare *bare, const char *name, const struct bench_labels *labels, int is_whole);
+/** bare_init_protobuf() - counters of a protobuf page; @start_ns: when each series began; the values are the caller's to fill */
+void bare_init_protobuf(struct bare *bare, const struct bench_labels *labels, const int64_t *start_ns);
 /** bare_init_histograms() - pieces of histograms' lines; the histograms are the caller's to fill */
 void bare_init_histograms(struct bare *bare, const char *name, const struct bench_labels *labels);
 void bare_deinit(struct bare *bare);

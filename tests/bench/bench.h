@@ -161,7 +161,8 @@ struct kymo_registry *bench_registry(void);
 /**
  * bench_op_new() - one of kymo's operations, on a family of its own in @reg
  * @name: "counter_inc", "counter_add_double", "gauge_add", "gauge_set", "lookup2_inc", "lookup2_inc_1024",
- *        "lookup2_inc_10000", "lookup2_inc_100000", "classic_observe"
+ *        "lookup2_inc_10000", "lookup2_inc_100000", "classic_observe", "inc_exemplar", "inc_exemplar_out",
+ *        "observe_exemplar", "observe_exemplar_out"
  */
 void bench_op_new(struct kymo_registry *reg, const char *name, struct bench_op *op);
 /** bench_op_free() - frees its input; the registry is the caller's */

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { N_COUNTERS = 100000, N_HISTOGRAMS = 10000, LONGEST_RUNS = 7, BASELINE_CALLS = 2000000 };
+enum { N_COUNTERS = 100000, N_HISTOGRAMS = 10000, N_NATIVES = 1000, LONGEST_RUNS = 7, BASELINE_CALLS = 2000000 };
 
 /* ---- registration ---- */
 
@@ -196,6 +196,53 @@ static void histogram_bytes(void *ctx, double *figures)
             bench_die("histogram %zu did not take its observation", i);
 }
 
+enum { NATIVE_CALLS = 100 };
+
+struct natives {
+    struct kymo_registry *reg;
+    struct kymo_histogram_family *family;
+    const struct bench_labels *labels;
+};
+
+/* Values over three decades, the same for every histogram: about eighty buckets. */
+static void *observe_natives(void *arg)
+{
+    const struct natives *n = arg;
+
+    if (!n)
+        return NULL;
+    bench_check(kymo_thread_attach(n->reg), "attaching a thread");
+    for (size_t i = 0; i < n->labels->n; i++) {
+        struct kymo_histogram *h = kymo_histogram_with(n->family, n->labels->values[i], 3);
+
+        for (int k = 0; k < NATIVE_CALLS; k++)
+            kymo_histogram_observe(h, 0.01 * pow(10, 3.0 * k / NATIVE_CALLS));
+        kymo_histogram_release(h);
+    }
+    return NULL;
+}
+
+static void native_bytes(void *ctx, double *figures)
+{
+    const struct bench_labels *l = ctx;
+    struct natives n = {bench_registry(), NULL, l};
+    struct level empty, one;
+
+    bench_check(kymo_histogram_family_new(n.reg,
+                                          KYMO_DESC(.name = "bench_native_seconds", .help = "Time of a request.",
+                                                    .labels = bench_label_names, .n_labels = 3, KYMO_NATIVE(0)),
+                                          &n.family),
+                "registering a family of native histograms");
+    bench_run_thread(observe_natives, NULL); /* its stack is paid for */
+    bench_check(kymo_thread_attach(n.reg), "attaching a thread");
+    empty = level_now(n.reg);
+    observe_natives(&n);
+    one = level_now(n.reg);
+    put_growth(&figures[0], empty, one, l->n);
+    bench_run_thread(observe_natives, &n);
+    put_growth(&figures[2], one, level_now(n.reg), l->n);
+}
+
 /* A measurement of bytes: one or two growths, a row and an "_account" row for each. */
 static const struct weighing {
     void (*measure)(void *ctx, double *figures);
@@ -207,6 +254,7 @@ static const struct weighing {
      {{"bytes_per_counter", "B", NULL, 0, 170}, {"bytes_per_further_shard", "B", NULL, 0, 8}}},
     {unpinned_bytes, N_COUNTERS, {{"bytes_per_counter_by_labels", "B", NULL, 0, 0}}},
     {histogram_bytes, N_HISTOGRAMS, {{"bytes_per_histogram", "B", NULL, 0, 320}}},
+    {native_bytes, N_NATIVES, {{"bytes_per_native", "B", NULL, 0, 0}, {"bytes_per_native_shard", "B", NULL, 0, 1600}}},
 };
 
 static void measure_bytes(struct bench *b, const struct weighing *w)

@@ -132,6 +132,31 @@ static void loop_classic_observe(const struct bench_op *op, struct bench_lane *l
     lane->at = at;
 }
 
+/* As tracing libraries give it: the ids of a trace and of a span. */
+static const struct kymo_label trace[] = {{"trace_id", "4bf92f3577b34da6a3ce929d0e0e4736"},
+                                          {"span_id", "00f067aa0ba902b7"}};
+static const struct kymo_exemplar exemplar = {trace, 2, 0};
+
+static void loop_inc_exemplar(const struct bench_op *op, struct bench_lane *lane, uint64_t n)
+{
+    struct kymo_counter *c = op->object;
+
+    (void)lane;
+    for (; n; n--)
+        kymo_counter_inc_exemplar(c, &exemplar);
+}
+
+static void loop_observe_exemplar(const struct bench_op *op, struct bench_lane *lane, uint64_t n)
+{
+    struct kymo_histogram *h = op->object;
+    const double *values = op->input;
+    uint64_t at = lane->at;
+
+    for (; n; n--)
+        kymo_histogram_observe_exemplar(h, values[at++ & (BENCH_OBSERVATIONS - 1)], &exemplar);
+    lane->at = at;
+}
+
 /* ---- their inputs ---- */
 
 double *bench_observations(void)
@@ -211,6 +236,28 @@ static void make_counter(struct bench_op *op, const char *name)
     op->object = c;
 }
 
+/* Each exemplar is kept, or but one in a billion. */
+enum { EVERY = 1, HARDLY_ANY = 1000000000 };
+
+static void make_counter_exemplars(struct bench_op *op, const char *name, uint32_t every)
+{
+    struct kymo_counter *c;
+
+    bench_check(
+        kymo_counter_new(op->registry, KYMO_DESC(.name = name, .help = "Counted.", .exemplar_every = every), &c), name);
+    op->object = c;
+}
+
+static void make_counter_kept(struct bench_op *op, const char *name)
+{
+    make_counter_exemplars(op, name, EVERY);
+}
+
+static void make_counter_out(struct bench_op *op, const char *name)
+{
+    make_counter_exemplars(op, name, HARDLY_ANY);
+}
+
 static void make_gauge(struct bench_op *op, const char *name, enum kymo_gauge_mode mode)
 {
     struct kymo_gauge *g;
@@ -243,6 +290,52 @@ static void make_histogram(struct bench_op *op, const char *name)
     op->input = bench_observations();
 }
 
+static void make_native(struct bench_op *op, const char *name)
+{
+    struct kymo_histogram *h;
+
+    bench_check(kymo_histogram_new(op->registry, KYMO_DESC(.name = name, .help = "Observed.", KYMO_NATIVE(0)), &h),
+                name);
+    op->object = h;
+    op->input = bench_observations();
+}
+
+static void make_both(struct bench_op *op, const char *name)
+{
+    struct kymo_histogram *h;
+
+    bench_check(kymo_histogram_new(op->registry,
+                                   KYMO_DESC(.name = name, .help = "Observed.", .bounds = bench_bounds,
+                                             .n_bounds = BENCH_BOUNDS, KYMO_NATIVE(0)),
+                                   &h),
+                name);
+    op->object = h;
+    op->input = bench_observations();
+}
+
+static void make_histogram_exemplars(struct bench_op *op, const char *name, uint32_t every)
+{
+    struct kymo_histogram *h;
+
+    bench_check(kymo_histogram_new(op->registry,
+                                   KYMO_DESC(.name = name, .help = "Observed.", .bounds = bench_bounds,
+                                             .n_bounds = BENCH_BOUNDS, .exemplar_every = every),
+                                   &h),
+                name);
+    op->object = h;
+    op->input = bench_observations();
+}
+
+static void make_histogram_kept(struct bench_op *op, const char *name)
+{
+    make_histogram_exemplars(op, name, EVERY);
+}
+
+static void make_histogram_out(struct bench_op *op, const char *name)
+{
+    make_histogram_exemplars(op, name, HARDLY_ANY);
+}
+
 static void make_family(struct bench_op *op, const char *name)
 {
     struct kymo_counter_family *f;
@@ -268,6 +361,12 @@ static const struct kind {
     {"lookup2_inc_10000", loop_lookup2_inc, make_family, 10000},
     {"lookup2_inc_100000", loop_lookup2_inc, make_family, 100000},
     {"classic_observe", loop_classic_observe, make_histogram, 0},
+    {"native_observe", loop_classic_observe, make_native, 0},
+    {"both_observe", loop_classic_observe, make_both, 0},
+    {"inc_exemplar", loop_inc_exemplar, make_counter_kept, 0},
+    {"inc_exemplar_out", loop_inc_exemplar, make_counter_out, 0},
+    {"observe_exemplar", loop_observe_exemplar, make_histogram_kept, 0},
+    {"observe_exemplar_out", loop_observe_exemplar, make_histogram_out, 0},
 };
 
 static const struct kind *find_kind(const char *name)

@@ -33,6 +33,8 @@ static const struct recording {
     {"record", "gauge_add", {"gauge_add_ns", OVER_F, 0.5, 0}, &bench_fetch_add, 0.5, 0},
     {"record", "gauge_set", {"gauge_set_ns", OVER_C, 1.5, 0}, &bench_plt_call, 0, 0},
     {"record", "classic_observe", {"classic_observe_ns", OVER_F, 1.5, 0}, &bench_fetch_add, 1.7, 0},
+    {"record", "native_observe", {"native_observe_ns", OVER_F, 1.7, 0}, &bench_fetch_add, 1.7, 0},
+    {"record", "both_observe", {"both_observe_ns", OVER_F, 2.6, 0}, &bench_fetch_add, 0, 0},
     {"lookup", "lookup2_inc", {"lookup2_inc_ns", OVER_F, 2.5, 0}, &bench_fetch_add, 2.5, 0},
     {"lookup", "lookup2_inc_1024", {"lookup2_inc_1024_ns", OVER_F, 4, 0}, &bench_fetch_add, 0, 0},
     {"lookup", "lookup2_inc_100000", {"lookup2_inc_100000_ns", OVER_F, 0, 0}, &bench_fetch_add, 0, 0},
@@ -67,6 +69,36 @@ static void measure_contended(struct bench *b, const struct recording *r, unsign
     measure(b, r, &row, n);
 }
 
+/* Calls that bring an exemplar, and the plain ones that they are compared with. */
+static const struct exemplar_row {
+    const char *op;
+    const char *plain;
+    struct bench_row row;
+} exemplar_rows[] = {
+    {"inc_exemplar", "counter_inc", {"exemplar_ns", "ns", "counter_inc", 0, 60}},
+    {"inc_exemplar_out", "counter_inc", {"exemplar_out_ns", "ns", "counter_inc", 0, 0}},
+    {"observe_exemplar", "classic_observe", {"exemplar_observe_ns", "ns", "classic_observe", 0, 60}},
+    {"observe_exemplar_out", "classic_observe", {"exemplar_observe_out_ns", "ns", "classic_observe", 0, 0}},
+};
+
+static void measure_exemplars(struct bench *b, const struct exemplar_row *r)
+{
+    struct kymo_registry *reg;
+    struct bench_figures figures;
+    struct bench_op op, plain;
+
+    if (!bench_wanted(b, "record", r->row.name))
+        return;
+    reg = bench_registry();
+    bench_op_new(reg, r->op, &op);
+    bench_op_new(reg, r->plain, &plain);
+    bench_compare(b, &op, 1, &plain, 1, r->row.max_ratio, &figures);
+    bench_report(b, &r->row, &figures);
+    bench_op_free(&op);
+    bench_op_free(&plain);
+    kymo_registry_free(reg);
+}
+
 /* F over C: ratios to F can be compared between machines only where this one is alike. */
 static void measure_baselines(struct bench *b)
 {
@@ -91,4 +123,6 @@ void bench_record(struct bench *b)
             if (b->threads[k] > 1)
                 measure_contended(b, r, b->threads[k]);
     }
+    for (size_t i = 0; i < sizeof(exemplar_rows) / sizeof(*exemplar_rows); i++)
+        measure_exemplars(b, &exemplar_rows[i]);
 }

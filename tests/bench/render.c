@@ -22,7 +22,7 @@ struct account {
 
 struct page;
 
-/* What tells the three pages apart. */
+/* What tells the four pages apart. */
 struct page_kind {
     struct bench_row row;
     const char *name; /* of the family */
@@ -32,6 +32,7 @@ struct page_kind {
     /* Round 0 asks for what the thread needs, round 1 finds it. */
     void (*record)(struct page *p, size_t i, int round, uint64_t *random);
     void (*fill)(struct page *p);
+    const char *format; /* NULL: text */
 };
 
 struct page {
@@ -128,6 +129,36 @@ static void fill_whole(struct page *p)
 static void fill_real(struct page *p)
 {
     bare_init_counters(&p->bare, p->kind->name, &p->labels, 0);
+    for (size_t i = 0; i < p->labels.n; i++)
+        p->bare.real[i] = counter_total(p, i);
+}
+
+/* ---- counters in protobuf ---- */
+
+struct starts {
+    int64_t *ns;
+    size_t n;
+};
+
+static int note_start(void *ctx, const struct kymo_family *family, const struct kymo_point *point)
+{
+    struct starts *s = ctx;
+
+    (void)family;
+    s->ns[s->n++] = point->start_ns;
+    return 0;
+}
+
+static void fill_protobuf(struct page *p)
+{
+    struct starts starts = {bench_alloc(p->labels.n, sizeof(*starts.ns)), 0};
+    const struct kymo_visitor visitor = {sizeof(visitor), &starts, NULL, note_start, NULL};
+
+    bench_check(kymo_registry_visit(p->reg, &visitor), "visiting a registry");
+    if (starts.n != p->labels.n)
+        bench_die("%s: %zu series were seen instead of %zu", p->kind->name, starts.n, p->labels.n);
+    bare_init_protobuf(&p->bare, &p->labels, starts.ns);
+    free(starts.ns);
     for (size_t i = 0; i < p->labels.n; i++)
         p->bare.real[i] = counter_total(p, i);
 }
@@ -280,26 +311,82 @@ static void compare_lines(const struct page *p, const struct text *ours, const s
         bench_die("%s: %zu lines agree, %zu should", p->kind->name, lines, p->labels.n * p->kind->lines);
 }
 
+static uint64_t take_varint(const char **at)
+{
+    uint64_t v = 0;
+
+    for (int shift = 0;; shift += 7) {
+        unsigned char byte = (unsigned char)*(*at)++;
+
+        v |= (uint64_t)(byte & 127) << shift;
+        if (byte < 128)
+            return v;
+    }
+}
+
+/* Keeps of each family's message only its metrics, which are field 4. */
+static void drop_headers(struct text *t)
+{
+    const char *from = t->at, *end = t->at + t->n;
+    char *to = t->at;
+
+    while (from < end) {
+        size_t n = take_varint(&from);
+
+        for (const char *message_end = from + n; from < message_end;) {
+            const char *field = from;
+            uint64_t tag = take_varint(&from), v = take_varint(&from);
+
+            if ((tag & 7) == 2)
+                from += v;
+            if (tag >> 3 == 4) {
+                memmove(to, field, (size_t)(from - field));
+                to += from - field;
+            }
+        }
+    }
+    t->n = (size_t)(to - t->at);
+}
+
+static void compare_metrics(const struct page *p, const struct text *ours, const struct text *bare)
+{
+    size_t n = 0;
+
+    while (n < ours->n && n < bare->n && ours->at[n] == bare->at[n])
+        n++;
+    if (n < ours->n || n < bare->n)
+        bench_die("%s: the metrics have %zu bytes, the bare loop's %zu, and byte %zu differs", p->kind->row.name,
+                  ours->n, bare->n, n);
+}
+
+static void write_kymo(const struct page *p, const struct kymo_sink *sink)
+{
+    if (!p->kind->format)
+        bench_write(p->reg, sink);
+    else
+        bench_check(kymo_registry_write(p->reg, kymo_format_find(p->kind->format), sink), "writing a page");
+}
+
 static void compare_pages(struct page *p)
 {
     struct text ours = {0}, bare = {0};
     const struct kymo_sink our_sink = {sizeof(our_sink), &ours, append};
     const struct kymo_sink bare_sink = {sizeof(bare_sink), &bare, append};
 
-    bench_write(p->reg, &our_sink);
+    write_kymo(p, &our_sink);
     bare_write(&p->bare, &bare_sink);
-    drop_comments(&ours);
-    compare_lines(p, &ours, &bare);
+    if (p->kind->format) {
+        drop_headers(&ours);
+        compare_metrics(p, &ours, &bare);
+    } else {
+        drop_comments(&ours);
+        compare_lines(p, &ours, &bare);
+    }
     free(ours.at);
     free(bare.at);
 }
 
 /* ---- timing them ---- */
-
-static void write_kymo(const struct page *p, const struct kymo_sink *sink)
-{
-    bench_write(p->reg, sink);
-}
 
 static void write_bare(const struct page *p, const struct kymo_sink *sink)
 {
@@ -352,22 +439,78 @@ static const struct page_kind kinds[] = {
      1,
      make_counters,
      record_whole,
-     fill_whole},
+     fill_whole,
+     NULL},
     {{"render_double_ns", "ns", "bare_loop", 1.6, 55},
      bench_counter_name,
      N_COUNTERS,
      1,
      make_counters,
      record_real,
-     fill_real},
+     fill_real,
+     NULL},
     {{"render_hist_ns", "ns", "bare_loop", 2.3, 22},
      bench_histogram_name,
      N_HISTOGRAMS,
      BENCH_BOUNDS + 3,
      make_histograms,
      record_histogram,
-     fill_histograms},
+     fill_histograms,
+     NULL},
+    {{"render_proto_ns", "ns", "bare_loop", 0, 25},
+     bench_counter_name,
+     N_COUNTERS,
+     1,
+     make_counters,
+     record_whole,
+     fill_protobuf,
+     "protobuf"},
 };
+
+/* ---- OpenMetrics beside text: the same counters, the same lines but for comments ---- */
+
+static void write_openmetrics(const struct page *p, const struct kymo_sink *sink)
+{
+    bench_check(kymo_registry_write(p->reg, kymo_format_find("openmetrics"), sink), "writing an OpenMetrics page");
+}
+
+static double take_openmetrics(void *ctx)
+{
+    return time_pages(ctx, write_openmetrics);
+}
+
+static void compare_openmetrics(struct page *p)
+{
+    struct text ours = {0}, bare = {0};
+    const struct kymo_sink our_sink = {sizeof(our_sink), &ours, append};
+    const struct kymo_sink bare_sink = {sizeof(bare_sink), &bare, append};
+
+    write_openmetrics(p, &our_sink);
+    bare_write(&p->bare, &bare_sink);
+    drop_comments(&ours);
+    compare_lines(p, &ours, &bare);
+    free(ours.at);
+    free(bare.at);
+}
+
+static void measure_openmetrics(struct bench *b)
+{
+    const struct bench_row row = {"render_om_ns", "ns", "text_page", 1.2, 0};
+    struct page page;
+    const struct bench_probe subject = {take_openmetrics, &page}, baseline = {take_kymo, &page};
+    struct bench_figures figures;
+
+    if (!bench_wanted(b, "render", row.name))
+        return;
+    page_init(&page, &kinds[0], bench_scale(b, kinds[0].n));
+    fill_whole(&page);
+    page.slice_ns = b->slice_ns;
+    compare_pages(&page);
+    compare_openmetrics(&page);
+    bench_alternate(b, &subject, &baseline, row.max_ratio, &figures);
+    bench_report(b, &row, &figures);
+    page_deinit(&page);
+}
 
 /* ---- what a scrape takes ---- */
 
@@ -432,4 +575,5 @@ void bench_render(struct bench *b)
     for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
         if (bench_wanted(b, "render", kinds[i].row.name))
             measure(b, &kinds[i]);
+    measure_openmetrics(b);
 }

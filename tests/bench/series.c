@@ -66,11 +66,11 @@ struct kymo_histogram_family *bench_histogram_family(struct kymo_registry *reg)
 
 void bench_write(struct kymo_registry *reg, const struct kymo_sink *sink)
 {
-    const struct kymo_encoder *encoder = kymo_encoder_find("text");
+    const struct kymo_format *format = kymo_format_find("text");
 
-    if (!encoder)
+    if (!format)
         bench_die("this kymo has no text encoder");
-    bench_check(kymo_registry_write(reg, encoder, sink), "writing a page");
+    bench_check(kymo_registry_write(reg, format, sink), "writing a page");
 }
 
 int bench_swallow(void *ctx, const char *data, size_t n)
