@@ -14,6 +14,9 @@
 
 enum { HEAD_BYTES = 512, PIECE_BYTES = 16384 };
 
+/* Caches between us and the client must not hand one client's format to another. */
+#define VARY "Vary: Accept, Accept-Encoding\r\n"
+
 /* A chunk's length line has a fixed width, so that length, data and end leave in one send. */
 #define CHUNK_HEAD "%06zx\r\n"
 enum { CHUNK_HEAD_BYTES = 8, CHUNK_END_BYTES = 2 };
@@ -95,16 +98,30 @@ static int send_body(const struct http_conn *c, int chunked, struct kymo_scrape 
     return 0;
 }
 
-int http_reply_page(const struct http_conn *c, const struct http_request *request, struct kymo_registry *reg,
-                    const struct kymo_encoder *encoder)
+/*
+ * format.gzip is ignored: a page as it is answers those who would like it compressed too, and zlib would be the second
+ * library this program needs. format.created stays off, since most receivers take _created samples for series of their
+ * own; protobuf has the start times in any case.
+ */
+static struct kymo_format format_for(const struct http_request *request)
+{
+    struct kymo_format format;
+    kymo_negotiate(request->accept, request->accept_encoding, &format);
+    format.names = request->names;
+    format.n_names = request->n_names;
+    return format;
+}
+
+int http_reply_page(const struct http_conn *c, const struct http_request *request, struct kymo_registry *reg)
 {
     const int chunked = request->minor > 0;
+    const struct kymo_format format = format_for(request);
     struct kymo_scrape *scrape;
-    if (kymo_scrape_new(reg, encoder, &scrape) != 0) {
+    if (kymo_scrape_new(reg, &format, &scrape) != 0) {
         http_reply_refuse(c, 500, request);
         return 500;
     }
-    int r = send_head(c, 200, encoder->content_type, chunked ? "Transfer-Encoding: chunked\r\n" : "");
+    int r = send_head(c, 200, format.content_type, chunked ? VARY "Transfer-Encoding: chunked\r\n" : VARY);
     if (r == 0 && !is_head(request))
         r = send_body(c, chunked, scrape);
     kymo_scrape_free(scrape);

@@ -23,10 +23,9 @@
 void http_reply_refuse(const struct http_conn *c, int status, const struct http_request *request);
 
 /**
- * http_reply_page() - sends what @reg holds now, as @encoder writes it
+ * http_reply_page() - sends what @reg holds now, in the format and with the families that @request asks for
  * Returns the status that was sent (200, or 500 if the page could not be begun), or 0 if the reply was cut short.
  */
-int http_reply_page(const struct http_conn *c, const struct http_request *request, struct kymo_registry *reg,
-                    const struct kymo_encoder *encoder);
+int http_reply_page(const struct http_conn *c, const struct http_request *request, struct kymo_registry *reg);
 
 #endif

@@ -7,7 +7,10 @@
  */
 #include "http_request.h"
 
+#include "http_query.h"
+
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { OK = 0, BAD_REQUEST = 400, VERSION_NOT_SUPPORTED = 505 };
@@ -60,13 +63,25 @@ static int parse_version(const char *text, int *minor)
     return text[5] == '1' ? OK : VERSION_NOT_SUPPORTED;
 }
 
+/* Cuts what begins with @mark off and returns the rest behind it, "" if there is no such. */
+static char *cut_off(char *text, const char *mark)
+{
+    char *end = text + strcspn(text, mark);
+    if (*end == '\0')
+        return end;
+    *end = '\0';
+    return end + 1;
+}
+
 /* "http://host/path?query" and "/path?query" both ask for /path. */
-static char *path_of(char *target)
+static int parse_target(char *target, struct http_request *request)
 {
     if (strncmp(target, "http://", 7) == 0)
         target += 7 + strcspn(target + 7, "/");
-    target[strcspn(target, "?#")] = '\0';
-    return target;
+    cut_off(target, "#");
+    char *query = cut_off(target, "?");
+    request->path = target;
+    return http_query_names(query, request->names, HTTP_NAMES_MAX, &request->n_names) == 0 ? OK : BAD_REQUEST;
 }
 
 static int parse_request_line(char *line, struct http_request *request)
@@ -81,32 +96,42 @@ static int parse_request_line(char *line, struct http_request *request)
     if (status != OK)
         return status;
     request->method = line;
-    request->path = path_of(target);
-    return OK;
+    return parse_target(target, request);
 }
 
-static int is_host(const char *name, size_t n)
+/* @line has a field's name in its first @n bytes; @wanted is in lower case. */
+static int is_field(const char *line, size_t n, const char *wanted)
 {
-    static const char host[] = "host";
-    if (n != strlen(host))
+    if (n != strlen(wanted))
         return 0;
     for (size_t i = 0; i < n; i++)
-        if (tolower((unsigned char)name[i]) != host[i])
+        if (tolower((unsigned char)line[i]) != wanted[i])
             return 0;
     return 1;
 }
 
-/* Field values do not matter here, but a malformed field must be refused, and HTTP/1.1 needs exactly one Host. */
-static int check_fields(char *at, int minor)
+/* Lines of a field that is a list make one list. It always fits: a comma is shorter than the name of the field. */
+static void join(char *list, const char *value)
+{
+    const size_t n = strlen(list);
+    snprintf(list + n, HTTP_HEAD_BYTES - n, "%s%s", n > 0 ? "," : "", value);
+}
+
+/* A malformed field must be refused, known or not, and HTTP/1.1 needs exactly one Host. */
+static int parse_fields(char *at, struct http_request *request)
 {
     int n_hosts = 0;
     for (char *line = take_line(&at); *line != '\0'; line = take_line(&at)) {
         const size_t name = strcspn(line, ":");
         if (line[name] == '\0' || !is_token(line, name))
             return BAD_REQUEST;
-        n_hosts += is_host(line, name);
+        n_hosts += is_field(line, name, "host");
+        if (is_field(line, name, "accept"))
+            join(request->accept, line + name + 1);
+        if (is_field(line, name, "accept-encoding"))
+            join(request->accept_encoding, line + name + 1);
     }
-    return n_hosts > 1 || (minor > 0 && n_hosts == 0) ? BAD_REQUEST : OK;
+    return n_hosts > 1 || (request->minor > 0 && n_hosts == 0) ? BAD_REQUEST : OK;
 }
 
 int http_request_parse(char *head, size_t n, struct http_request *request)
@@ -117,5 +142,5 @@ int http_request_parse(char *head, size_t n, struct http_request *request)
     head[n] = '\0';
     char *at = head + leading_blank_lines(head, n);
     const int status = parse_request_line(take_line(&at), request);
-    return status != OK ? status : check_fields(at, request->minor);
+    return status != OK ? status : parse_fields(at, request);
 }

@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { REQUEST_BYTES = 8192, BACKLOG = 64, PAUSE_MS = 100 };
+enum { BACKLOG = 64, PAUSE_MS = 100 };
 
 /* A scrape on the same machine takes milliseconds; whoever takes longer makes the others wait. */
 static const int64_t client_ns = 2 * NS_PER_S;
@@ -93,7 +93,7 @@ static void refuse(const struct http_server *s, const struct http_conn *c, int s
 
 static void send_page(const struct http_server *s, const struct http_conn *c, const struct http_request *request)
 {
-    const int status = http_reply_page(c, request, s->registry, s->encoder);
+    const int status = http_reply_page(c, request, s->registry);
     count_reply(s, status);
     if (status == 200 && strcmp(request->method, "GET") == 0)
         kymo_counter_inc(s->scrapes);
@@ -101,10 +101,10 @@ static void send_page(const struct http_server *s, const struct http_conn *c, co
 
 static void answer(const struct http_server *s, const struct http_conn *c)
 {
-    char head[REQUEST_BYTES + 1];
+    char head[HTTP_HEAD_BYTES + 1];
     struct http_request request = {.method = "", .path = ""};
     int status = 0;
-    const size_t n = read_head(c, head, REQUEST_BYTES, &status);
+    const size_t n = read_head(c, head, HTTP_HEAD_BYTES, &status);
     if (n > 0)
         status = http_request_parse(head, n, &request);
     else if (status == 0)
@@ -212,7 +212,7 @@ static int start_thread(struct http_server *s)
 
 int http_server_start(struct http_server *s, struct kymo_registry *reg, unsigned port)
 {
-    *s = (struct http_server){.registry = reg, .encoder = kymo_encoder_find("text")};
+    *s = (struct http_server){.registry = reg};
     const int r = register_counters(s);
     if (r != 0)
         return complain("cannot register the server's counters: %s", kymo_strerror(r));

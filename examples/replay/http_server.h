@@ -13,7 +13,6 @@
 
 struct http_server {
     struct kymo_registry *registry;
-    const struct kymo_encoder *encoder;
     struct kymo_counter *scrapes;
 #define MEMBER(code, text) struct kymo_counter *replies_##code;
     HTTP_STATUS_MAP(MEMBER)

@@ -3,8 +3,8 @@
  * main.c - replay: a trace of LLM requests as Prometheus metrics, the demonstration of kymo.
  *
  * What there is to see, in the order in which a program of yours would need it: metrics.c registers families and
- * records; http_reply.c streams a page; this file sets a registry up, reads series back for its own display, and ends
- * everything in order. The rest is the simulation: trace.c, plan.c, engine.c.
+ * records; http_reply.c streams a page in the format that its client asks for; this file sets a registry up, reads
+ * series back for its own display, and ends everything in order. The rest is the simulation: trace.c, plan.c, engine.c.
  *
  * Uses the installed headers of kymo and POSIX only:
  *     cc -std=c11 *.c $(pkg-config --cflags --libs kymo) -pthread -o replay
@@ -76,6 +76,7 @@ static void clear_live_line(const struct demo *d)
 static void tell_main(void *ctx)
 {
     const struct demo *d = ctx;
+    metrics_enter(&d->metrics, STATE_ENDED);
     pthread_kill(d->main_thread, SIGNAL_ENDED);
 }
 
@@ -147,6 +148,7 @@ static int run_engine(struct demo *d)
                                 .speed = d->options->speed,
                                 .ended = tell_main,
                                 .ended_ctx = d};
+    metrics_enter(&d->metrics, STATE_REPLAYING);
     announce(d);
     if (engine_start(&d->engine, d->options->n_threads) != 0)
         return -1;

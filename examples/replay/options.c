@@ -143,6 +143,10 @@ void options_help(void)
          "Replays a trace of LLM requests and shows it as Prometheus metrics at http://127.0.0.1:P/metrics.\n");
     for (size_t i = 0; i < N_OPTIONS; i++)
         printf("  --%s %s\n", table[i].name, table[i].help);
+    puts("\n"
+         "The page is text, OpenMetrics or protobuf, as the client's Accept header says; name[]=F in the query\n"
+         "leaves family F alone on it. Histograms have classic and native buckets, which the file that the\n"
+         "environment variable KYMO_CONFIG names can change: see docs/configuration.md.");
     printf("\n"
            "Traces carry no latencies, so a simulated server makes them: requests wait in one queue, first come,\n"
            "first served; %d may run at a time; prompts are read one after the other at %d tokens/s; each\n"

@@ -5,6 +5,8 @@
 #include "clock.h"
 #include "say.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct server {
@@ -46,7 +48,21 @@ static struct plan_request serve(struct server *server, const struct trace_row *
     const int64_t end = first + decode_ns(row);
     server->prefill_free_ns = first;
     *slot = end;
-    return (struct plan_request){row->arrive_ns, start, first, end, row->prompt_tokens, row->completion_tokens};
+    return (struct plan_request){row->arrive_ns, start, first, end, row->prompt_tokens, row->completion_tokens, ""};
+}
+
+/* Trace ids look random, these too, but are the same each time: Steele, Lea and Flood's splitmix64 of the number. */
+static uint64_t scramble(uint64_t number)
+{
+    uint64_t z = number * UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+static void name_trace(struct plan_request *request, uint64_t number)
+{
+    snprintf(request->trace_id, sizeof(request->trace_id), "%016" PRIx64 "%016" PRIx64, scramble(number), number);
 }
 
 int plan_make(const struct trace *trace, struct plan *plan)
@@ -56,8 +72,10 @@ int plan_make(const struct trace *trace, struct plan *plan)
     if (plan->requests == NULL)
         return complain("out of memory for %zu requests", trace->n_rows);
     plan->n_requests = trace->n_rows;
-    for (size_t i = 0; i < trace->n_rows; i++)
+    for (size_t i = 0; i < trace->n_rows; i++) {
         plan->requests[i] = serve(&server, &trace->rows[i]);
+        name_trace(&plan->requests[i], i + 1);
+    }
     return 0;
 }
 

@@ -15,7 +15,12 @@
 
 enum { PLAN_SLOTS = 64, PLAN_PREFILL_TOKENS_PER_S = 12000, PLAN_DECODE_TOKENS_PER_S = 60 };
 
-/* One request with its four moments, in nanoseconds after the trace's first arrival. */
+enum { TRACE_ID_CHARS = 32 };
+
+/*
+ * One request with its four moments, in nanoseconds after the trace's first arrival. @trace_id is what a client would
+ * have sent along: 32 hexadecimal digits, of which the last 16 are the request's number, counted from 1.
+ */
 struct plan_request {
     int64_t arrive_ns;
     int64_t start_ns; /* leaves the queue */
@@ -23,6 +28,7 @@ struct plan_request {
     int64_t end_ns;
     uint32_t prompt_tokens;
     uint32_t completion_tokens;
+    char trace_id[TRACE_ID_CHARS + 1];
 };
 
 struct plan {
