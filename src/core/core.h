@@ -106,9 +106,9 @@ struct kymo_registry {
     char *prefix;
     struct kymo_label *const_labels;
     size_t n_const_labels;
-    int utf8_names; /* names need not be plain */
+    int utf8_names;              /* names need not be plain */
     struct kymo__config *config; /* the operator's choices, or NULL; see config.h */
-    char *const_text; /* constant labels as in a line */
+    char *const_text;            /* constant labels as in a line */
     size_t const_text_len;
     size_t collector_bytes;
     struct kymo__native_scratch *native; /* what native histograms are read into, once there are some */
@@ -202,7 +202,15 @@ int kymo__family_prepare(struct kymo_registry *reg, const struct kymo_desc *desc
 /** kymo__families_register() - all of them, or none and an error; more than one only if they are a collector's. */
 int kymo__families_register(struct kymo_registry *reg, struct kymo__family **families, size_t n,
                             enum kymo__registration how);
+/** kymo__family_new() - prepares and registers one. */
+int kymo__family_new(struct kymo_registry *reg, const struct kymo_desc *desc, enum kymo_kind kind,
+                     enum kymo__registration how, struct kymo__family **family);
 void kymo__family_unlink(struct kymo_registry *reg, struct kymo__family *f);
+
+/* ---- family_build.c ---- */
+
+/** kymo__family_build() - a copy of a checked descriptor, or NULL: out of memory. */
+struct kymo__family *kymo__family_build(struct kymo_registry *reg, const struct kymo_desc *d, enum kymo_kind kind);
 void kymo__family_discard(struct kymo_registry *reg, struct kymo__family *f);
 /** kymo__prefix_of() - what comes before this name in this registry: its prefix, or "" for kymo_*. */
 const char *kymo__prefix_of(const struct kymo_registry *reg, const char *name);

@@ -90,7 +90,7 @@ static inline uint64_t kymo__quotes_and(char other, const char *text, size_t n, 
 static inline int kymo__find_quotes(uint64_t *quotes, const char *text, size_t len)
 {
     uint64_t escapes;
-    *quotes = kymo__quotes_and('\\', text, len, &escapes) & UINT64_MAX >> (64 - len);
+    *quotes = kymo__quotes_and('\\', text, len, &escapes) & UINT64_MAX >> (64 - len) % 64;
     return escapes != 0;
 }
 
