@@ -813,8 +813,8 @@ static void test_constant_labels_are_those_of_the_family(void)
     struct kymo_page page = page_begin(ROOM, 1);
     char *start = page.at;
     memset(texts[2], 'x', 2900);
-    memcpy(texts[0], "c=\"1\"", 6);
-    memcpy(texts[1], "c=\"22\",d=\"3\"", 14);
+    strcpy(texts[0], "c=\"1\"");
+    strcpy(texts[1], "c=\"22\",d=\"3\"");
     memcpy(texts[2], "c=\"", 3);
     texts[2][2899] = '"';
     for (size_t i = 0; i < 12; i++) {
