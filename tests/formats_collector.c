@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tests/formats_collector.c - what only collectors report: summaries, gauge histograms, unknowns; and points
- * of the other kinds that nobody could record: exemplars without a time or with a label in quotes, the outermost native buckets.
+ * tests/formats_collector.c - what only collectors report: summaries, gauge histograms, unknowns; and points of the
+ * other kinds that nobody could record: exemplars without a time or with a label in quotes, the outermost buckets.
  */
 #include "formats_host.h"
 

@@ -8,8 +8,8 @@
  *
  * Paths are /JOB/WHAT, where JOB is any word, by which a reader knows its requests in what is printed: a line
  * "scrape JOB CODING CONTENT-TYPE" for each page that was sent whole. WHAT is `metrics`, the page that the client's
- * own headers get; `created`, the same with start times in OpenMetrics; `text`, `openmetrics0`, `openmetrics1` or `created1`,
- * for clients that cannot be told what to ask for; `expected`.
+ * own headers get; `created`, the same with start times in OpenMetrics; `text`, `openmetrics0`, `openmetrics1` or
+ * `created1`, for clients that cannot be told what to ask for; `expected`.
  *
  * What must hold: all recording is over before the first byte is served, and the registry's clock stands still, so that
  * every page says the same. formats_registry.c fills the registry, formats_json.c says what is in it.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tests/formats_registry.c - series of every kind that programs record themselves, in each shape a format may trip over.
+ * tests/formats_registry.c - series of every kind that programs record themselves, in shapes formats may trip over.
  *
  * The clock stands 20 minutes before now and goes on by a second and some milliseconds with each family, so that each
  * series has a start of its own that a server can store. Exemplars say in a label which value they belong to. What
@@ -44,8 +44,7 @@ static const char *const awkward[] = {
     "tab\tand return\r",
     "{a=\"b\",c=\"d\"} 1 # {} 1",
     "\x01\x1f\x7f",
-    "gr\xc3\xbc\xc3\x9f"
-    "e, \xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e, \xf0\x9f\x9c\x81",
+    "d\xc3\xa9j\xc3\xa0, \xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e, \xf0\x9f\x9c\x81",
 };
 
 static const char awkward_help[] =

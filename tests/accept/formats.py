@@ -191,7 +191,8 @@ class Reading:
         if family["points"]:
             index = escaped(base) if self.rules.raw_names and not is_plain(base) else base
             samples.check(index not in self.stored.families, "two families named", base)
-            self.stored.families[index] = (self.type_of(kind, family["points"][0]), family["help"], self.unit_of(family, base))
+            kind_word = self.type_of(kind, family["points"][0])
+            self.stored.families[index] = (kind_word, family["help"], self.unit_of(family, base))
         for point in family["points"]:
             labels = self.constant + [(spelled(n, self.rules.scheme), v) for n, v in point["labels"]]
             getattr(self, "put_" + kind)(family, point, name, labels)
@@ -287,7 +288,8 @@ class Reading:
         bounds = [float(b) for b in point["bounds"]]
         counts = [int(n) for n in point["buckets"]] or [int(point["count"])]
         for i, le in enumerate([*bounds, math.inf]):
-            key = self.put(name + "_bucket", labels + [("le", bound_text(le))], float(sum(counts[:i + 1])), family, point)
+            below = float(sum(counts[:i + 1]))
+            key = self.put(name + "_bucket", labels + [("le", bound_text(le))], below, family, point)
             if bounds or self.rules.dialect == PROTOBUF or "native" not in point:
                 self.exemplars(key, [e for e in point["exemplars"] if e["bucket"] == i])
         if self.sum_may_stand(family["kind"], bounds, float(point["sum"])):

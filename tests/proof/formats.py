@@ -21,7 +21,8 @@ def vectors(proof):
 
 def acceptance(proof):
     """2: programs that are not ours read every page in every format."""
-    rows = (["accept_text"], ["accept_openmetrics"], ["accept_formats", "2"], ["accept_formats", "3"])
+    rows = (["accept_text"], ["accept_openmetrics"], ["accept_formats_client"], ["accept_formats", "2"],
+            ["accept_formats", "3"])
     for i, words in enumerate(rows, 1):
         proof.script(f"2.{i}", *words)
 
