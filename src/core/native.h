@@ -243,7 +243,11 @@ void kymo__native_scratch_free(struct kymo_registry *reg);
 void kymo__native_read(const struct kymo__family *f, uint64_t loc, uint64_t *buckets, struct kymo_point *point);
 /** kymo__native_totals() - count, sum and classic buckets alone; by who is in flight, or holds the registry's lock. */
 void kymo__native_totals(const struct kymo__family *f, uint64_t loc, uint64_t *buckets, struct kymo_point *point);
-/** kymo__native_lifetime() - observations ever made, in all epochs; for tests: exact while nobody records. */
+/**
+ * kymo__native_lifetime() - observations ever made, in all epochs; for tests
+ * Exact while nobody records. Who is killed between taking over an entry of an earlier epoch and noting what it held
+ * makes it short by that.
+ */
 uint64_t kymo__native_lifetime(const struct kymo_histogram *h);
 
 #endif

@@ -83,28 +83,42 @@ static int repeated(const struct kymo__native_site *site, uint64_t state, uint32
     return 0;
 }
 
+/* Distinct buckets. A few bits remember what was seen: only where one is set already somebody has to look closer. */
 static uint32_t count_populated(const struct kymo__native_site *site, uint64_t state)
 {
     struct kymo__native_entry entry;
+    uint64_t seen[64] = {0};
     uint32_t n = 0;
-    for (uint32_t at = 0; next_populated(site, state, &at, &entry); at++)
-        n += !repeated(site, state, at, &entry);
+    for (uint32_t at = 0; next_populated(site, state, &at, &entry); at++) {
+        uint32_t mix = ((uint32_t)entry.index * 2 + (uint32_t)entry.negative) * 0x9e3779b1u;
+        uint64_t bit = (uint64_t)1 << (mix >> 20 & 63), *word = &seen[mix >> 26];
+        n += !(*word & bit) || !repeated(site, state, at, &entry);
+        *word |= bit;
+    }
     return n;
 }
 
 /* ---- steps ---- */
 
-/* The state with the zero bucket widened by the bucket nearest to it, or 0 if that is not allowed. */
-static uint64_t widened(const struct kymo__native_site *site, uint64_t state)
+/*
+ * The state with the zero bucket widened by the bucket nearest to it, or 0 if that is not allowed. *folds: how many
+ * buckets that takes, of either sign.
+ */
+static uint64_t widened(const struct kymo__native_site *site, uint64_t state, uint32_t *folds)
 {
     const struct kymo_native *native = &site->f->native;
     struct kymo__native_entry entry;
     int32_t smallest = INT32_MAX;
-    int schema = kymo__state_schema(state);
+    int schema = kymo__state_schema(state), signs = 0;
     if (!(kymo__native_threshold(site->f, state) < native->max_zero_threshold))
         return 0;
-    for (uint32_t at = 0; next_populated(site, state, &at, &entry); at++)
-        smallest = entry.index < smallest ? entry.index : smallest;
+    for (uint32_t at = 0; next_populated(site, state, &at, &entry); at++) {
+        if (entry.index > smallest)
+            continue;
+        signs = (entry.index == smallest ? signs : 0) | (entry.negative ? 2 : 1);
+        smallest = entry.index;
+    }
+    *folds = signs == 3 ? 2 : 1;
     if (smallest == INT32_MAX || !(kymo__index_bound(smallest, schema) <= native->max_zero_threshold))
         return 0;
     const uint64_t kept = ~((uint64_t)15 << KYMO__WIDE_SHIFT | KYMO__INDEX_MASK << KYMO__WIDE_INDEX_SHIFT);
@@ -114,8 +128,9 @@ static uint64_t widened(const struct kymo__native_site *site, uint64_t state)
 
 static int can_act(const struct kymo__native_site *site, uint64_t state)
 {
+    uint32_t folds;
     return kymo__state_schema(state) > KYMO__SCHEMA_MIN ||
-           (site->f->native.min_reset_ns > 0 && !(state & KYMO__RESET_DUE)) || widened(site, state) != 0;
+           (site->f->native.min_reset_ns > 0 && !(state & KYMO__RESET_DUE)) || widened(site, state, &folds) != 0;
 }
 
 static uint64_t with_populated(const struct kymo__native_site *site, uint64_t state, uint32_t n)
@@ -129,10 +144,14 @@ static uint64_t with_populated(const struct kymo__native_site *site, uint64_t st
 /* Widens the zero bucket, else halves the resolution; 0 if neither can be. */
 static uint64_t stepped(const struct kymo__native_site *site, uint64_t state)
 {
-    uint64_t next = widened(site, state);
-    if (next == 0 && kymo__state_schema(state) > KYMO__SCHEMA_MIN)
-        next = state - ((uint64_t)1 << KYMO__SCHEMA_SHIFT);
-    return next != 0 ? with_populated(site, next, count_populated(site, next)) : 0;
+    uint32_t folds, populated = kymo__state_populated(state);
+    uint64_t next = widened(site, state, &folds);
+    if (next != 0)
+        return with_populated(site, next, populated > folds ? populated - folds : 0);
+    if (kymo__state_schema(state) == KYMO__SCHEMA_MIN)
+        return 0;
+    next = state - ((uint64_t)1 << KYMO__SCHEMA_SHIFT);
+    return with_populated(site, next, count_populated(site, next));
 }
 
 static struct kymo__pair head_read(const struct kymo__native_site *site)
@@ -290,7 +309,12 @@ int kymo__native_begin(struct kymo__family *f, uint64_t loc, int64_t start_ns)
 void kymo__native_restart(struct kymo__family *f, uint64_t loc, int64_t start_ns)
 {
     struct kymo__pair *head = kymo__pairs_at(f->reg->segment, loc);
-    uint64_t state = kymo__load_relaxed(&head[KYMO__P_STATE].n);
+    struct kymo__native_site site = kymo__native_site_of(f, head);
+    uint64_t state = kymo__load_relaxed(&head[KYMO__P_STATE].n), left = 0;
+    for (uint32_t at = 0; at < f->table_entries && site.keys[at] != 0; at++)
+        left += site.keys[at] & KYMO__OWN ? 0 : site.counts[at].n & KYMO__COUNT_MASK;
+    kymo__store_relaxed(&head[KYMO__P_DROPPED].n, 0);
+    kymo__store_relaxed(&head[KYMO__P_DROPPED].sum, left); /* so that no more than what comes now was ever made */
     kymo__store_relaxed(&head[KYMO__P_USED].n, 0);
     kymo__store_relaxed(&head[KYMO__P_STATE].sum, (uint64_t)start_ns);
     kymo__store_relaxed(&head[KYMO__P_STATE].n, state_fresh(f, state));
