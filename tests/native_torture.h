@@ -98,7 +98,9 @@ static inline struct native_three_counts native_three_counts(const struct native
     struct native_three_counts counts = {{UINT64_MAX, UINT64_MAX, UINT64_MAX}};
     const struct kymo_visitor visitor = {sizeof(visitor), &counts, NULL, native_three_sample, NULL};
     CHECK_INT(kymo_registry_visit(t->reg, &visitor), 0);
-    counts.of[THREE_ANEW] = kymo__native_lifetime(t->h[THREE_ANEW]);
+    uint64_t ever = kymo__native_lifetime(t->h[THREE_ANEW]);
+    CHECK(counts.of[THREE_ANEW] <= ever);
+    counts.of[THREE_ANEW] = ever;
     return counts;
 }
 

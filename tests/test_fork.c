@@ -5,7 +5,7 @@
  *
  * A child says what it found by its exit status. An alarm ends a child that hangs, which is then a failure.
  */
-#include "torture.h"
+#include "native_torture.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -16,6 +16,7 @@
 enum { HANG_SECONDS = 60 };
 
 static struct one_of_each m;
+static struct native_three three;
 
 /* Without the registry's own families where families come and go: the pages here are of the host's. */
 static void metrics_new(int no_self_metrics)
@@ -23,6 +24,7 @@ static void metrics_new(int no_self_metrics)
     struct kymo_registry_options o = {.size = sizeof(o), .no_self_metrics = no_self_metrics};
     REQUIRE(kymo_registry_new(&o, &m.reg) == 0);
     one_of_each_new(&m);
+    native_three_new(&three, m.reg);
 }
 
 static void record(unsigned i)
@@ -34,11 +36,13 @@ static void record(unsigned i)
     kymo_histogram_observe(m.h, exact_value(i % EXACT_BUCKETS));
     kymo_counter_family_inc(m.c_labels, KYMO_VALUES("a"));
     kymo_histogram_family_observe(m.h_labels, exact_value(i % EXACT_BUCKETS), KYMO_VALUES("a"));
+    native_three_record(&three, i);
 }
 
 /* What record() moves, as read back. */
 struct totals {
     double whole, fraction, updown, set, observed, labels, observed_labels;
+    struct native_three_counts native;
 };
 
 static struct totals totals_now(void)
@@ -54,6 +58,7 @@ static struct totals totals_now(void)
     t.observed = page_value(&page, "exact_h_count");
     t.labels = page_total(&page, "labels_total");
     t.observed_labels = page_total(&page, "exact_labels_count");
+    t.native = native_three_counts(&three);
     text_page_free(&page);
     return t;
 }
@@ -68,6 +73,8 @@ static void grown_by(const struct totals *from, uint64_t n)
     CHECK_DOUBLE(t.observed, from->observed + (double)n);
     CHECK_DOUBLE(t.labels, from->labels + (double)n);
     CHECK_DOUBLE(t.observed_labels, from->observed_labels + (double)n);
+    for (int i = 0; i < THREE; i++)
+        CHECK_U64(t.native.of[i], from->native.of[i] + n);
 }
 
 static void records(uint64_t n)
@@ -142,7 +149,7 @@ static void parents_and_children_count_on_their_own_generations_deep(void)
     records(1);
     records(AT_ONCE);
     generation(depth, 0);
-    printf("fork, generations: %u deep, %d recordings x 7 in each at once with its parent\n", depth, AT_ONCE);
+    printf("fork, generations: %u deep, %d recordings x 10 in each at once with its parent\n", depth, AT_ONCE);
     kymo_registry_free(m.reg);
 }
 
@@ -240,6 +247,7 @@ static void child_of_a_busy_parent(unsigned round)
     kymo_gauge_add(m.updown, 2.5);
     kymo_gauge_add(m.set, 0.25);
     kymo_histogram_observe(m.h, 1);
+    native_three_record(&three, round);
     CHECK_DOUBLE(kymo_counter_value(mine), 42);
     grown_by(&before, 2000);
 }
@@ -265,7 +273,7 @@ static void a_child_of_a_busy_parent_works_and_counts_exactly(void)
     atomic_store(&stop_hammering, 1);
     for (int i = 0; i < HAMMERS; i++)
         pthread_join(threads[i], NULL);
-    printf("fork, busy parent: %u forks beside %" PRIu64 " creations and %.0f recordings x 7\n", forks,
+    printf("fork, busy parent: %u forks beside %" PRIu64 " creations and %.0f recordings x 10\n", forks,
            (uint64_t)created, kymo_counter_value(m.whole));
     kymo_registry_free(m.reg);
 }
@@ -352,6 +360,8 @@ static void check_after_jump(void)
     CHECK(t.observed >= (double)done + 1 && t.observed <= (double)done + 2);
     CHECK(t.labels >= (double)done + 1 && t.labels <= (double)done + 2);
     CHECK(t.observed_labels >= (double)done + 1 && t.observed_labels <= (double)done + 2);
+    for (int i = 0; i < THREE; i++)
+        CHECK(t.native.of[i] >= done + 1 && t.native.of[i] <= done + 2);
     records(300);
     grown_by(&t, 300);
 }
@@ -421,7 +431,7 @@ static void forks_in_handlers(int jumps, unsigned n)
     handle(SIG_DFL);
     const struct totals nothing = {0};
     grown_by(&nothing, done);
-    printf("fork, in handlers on top of %" PRIu64 " recordings x 7: %u children that %s\n", done, n,
+    printf("fork, in handlers on top of %" PRIu64 " recordings x 10: %u children that %s\n", done, n,
            jumps ? "jumped out" : "returned");
     kymo_registry_free(m.reg);
 }

@@ -11,8 +11,9 @@
  * forks a child that never comes back to it. The child has what a killed writer would have left, byte by byte, and
  * must go on with it.
  */
-#include "torture.h"
+#include "native_torture.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -30,6 +31,7 @@ static struct {
     struct kymo_histogram *h[2];
     struct kymo_counter_family *labels;
     struct kymo_histogram_family *h_labels;
+    struct native_three native;
 } m;
 
 static void metrics_fill(void)
@@ -45,10 +47,22 @@ static void metrics_fill(void)
     REQUIRE(kymo_histogram_family_new(m.reg, EXACT_DESC(.name = "exact_labels", KYMO_LABELS("i")), &m.h_labels) == 0);
     REQUIRE(kymo_counter_with(m.labels, KYMO_VALUES("a")) != NULL);
     REQUIRE(kymo_histogram_with(m.h_labels, KYMO_VALUES("a")) != NULL);
+    native_three_new(&m.native, m.reg);
 }
 
 /* What is recorded, one call after the other; the unit of each is 1 in its count. */
-enum { WHOLE, FRACTION, UPDOWN, OBSERVE_A, OBSERVE_B, LABELS, OBSERVE_LABELS, CALLS };
+enum {
+    WHOLE,
+    FRACTION,
+    UPDOWN,
+    OBSERVE_A,
+    OBSERVE_B,
+    LABELS,
+    OBSERVE_LABELS,
+    NATIVE,
+    ANEW = NATIVE + THREE_ANEW,
+    CALLS
+};
 
 static void record(int call, unsigned i)
 {
@@ -71,8 +85,11 @@ static void record(int call, unsigned i)
     case LABELS:
         kymo_counter_family_inc(m.labels, KYMO_VALUES("a"));
         break;
-    default:
+    case OBSERVE_LABELS:
         kymo_histogram_family_observe(m.h_labels, exact_value(i % EXACT_BUCKETS), KYMO_VALUES("a"));
+        break;
+    default:
+        native_three_observe(&m.native, call - NATIVE, i);
     }
 }
 
@@ -90,6 +107,9 @@ static struct counts counts_read(void)
     now.of[OBSERVE_B] = exact_count(m.h[1]) / 3;
     now.of[LABELS] = (uint64_t)kymo_counter_value(kymo_counter_with(m.labels, KYMO_VALUES("a")));
     now.of[OBSERVE_LABELS] = exact_count(kymo_histogram_with(m.h_labels, KYMO_VALUES("a")));
+    struct native_three_counts native = native_three_counts(&m.native);
+    for (int i = 0; i < THREE; i++)
+        now.of[NATIVE + i] = native.of[i];
     return now;
 }
 
@@ -171,6 +191,8 @@ static void write_until_killed(int attaches)
             record_with_diary(call, i);
         for (unsigned k = 0; k < 32; k++) /* most of the time in histograms, which have the longest updates */
             record_with_diary(k & 1 ? OBSERVE_A : OBSERVE_B, k);
+        for (unsigned k = 0; k < 32; k++) /* and in native ones, which change their shape under it */
+            record_with_diary(NATIVE + (int)(k % THREE), 32 * i + k);
         if (attaches && i == 20)
             (void)kymo_registry_sweep(m.reg, 0); /* a chunk of fractions is asked for by now */
     }
@@ -196,7 +218,7 @@ static void note_where_it_died(void)
 static void never_less(struct counts *last)
 {
     struct counts now = counts_read();
-    for (int i = 0; i < CALLS; i++)
+    for (int i = 0; i < ANEW; i++)
         CHECK(now.of[i] >= last->of[i]); /* K2 */
     *last = now;
     seen.reads++;
@@ -217,11 +239,33 @@ static pid_t writer_start(int attaches)
     return pid;
 }
 
+/*
+ * Observations of the histogram that begins anew: when all was settled last, and begun since then. What it has ever
+ * counted is known where nobody is in the middle of beginning anew: when a writer has settled what the ones before left,
+ * and waits. Who died in the middle of noting what the old buckets held took that note along, so that the account may be
+ * short of what no visitor will see any more; it never has anything twice.
+ */
+static struct {
+    uint64_t settled, begun;
+} anew;
+
+static void anew_is_settled(void)
+{
+    uint64_t now = counts_read().of[ANEW];
+    CHECK(now >= anew.settled);
+    CHECK(now <= anew.settled + anew.begun);
+    anew.settled = now;
+    anew.begun = 0;
+}
+
 /* One life: from the counts at its birth to those after its death. */
 static void kill_a_writer(struct counts *last, int attaches, uint64_t *random, struct watch *watch)
 {
     struct counts base = *last;
     pid_t pid = writer_start(attaches);
+    if (attaches)
+        anew_is_settled();
+    base.of[ANEW] = counts_read().of[ANEW];
     counts_are(&base, 0); /* settling what the last one left changed nothing that can be read */
     atomic_store(&diary->stage, GO);
     while (atomic_load(&diary->confirmed[CALLS - 1]) < random_next(random) % 64)
@@ -235,7 +279,8 @@ static void kill_a_writer(struct counts *last, int attaches, uint64_t *random, s
     seen.kills++;
     note_where_it_died();
     never_less(last);
-    for (int i = 0; i < CALLS; i++) {
+    anew.begun += diary->begun[ANEW];
+    for (int i = 0; i < ANEW; i++) {
         CHECK(last->of[i] >= base.of[i] + diary->confirmed[i]);
         CHECK(last->of[i] <= base.of[i] + diary->begun[i]);
     }
@@ -331,12 +376,14 @@ static void arena_free(void *ctx, void *ptr, size_t bytes)
     (void)bytes;
 }
 
+/* The system's clock is read again if it ticked meanwhile: in single steps, again and again. */
+static struct stopped_clock stopped;
+
 static void metrics_in_arena(void)
 {
     const size_t bytes = (size_t)256 << 20;
     const struct kymo_allocator allocator = {sizeof(allocator), NULL, arena_alloc, arena_free};
-    /* The system's clock is read again if it ticked meanwhile: in single steps, again and again. */
-    static struct stopped_clock stopped = {1700000000000000000, 0};
+    stopped = (struct stopped_clock){1700000000000000000, 0};
     const struct kymo_clock clock = {sizeof(clock), &stopped, stopped_wall, stopped_monotonic};
     struct kymo_registry_options o = {
         .size = sizeof(o), .allocator = &allocator, .clock = &clock, .no_self_metrics = 1};
@@ -613,6 +660,44 @@ static void recordings_are_stopped_everywhere(void)
     kymo_registry_free(m.reg);
 }
 
+/* Round after round a value that needs a bucket of its own: buckets are merged, the zero bucket widens, it begins anew. */
+static void call_native(unsigned round)
+{
+    stopped.wall_ns += 150000; /* it may begin anew every 200000 */
+    stopped.monotonic_ns += 150000;
+    native_three_observe(&m.native, round % 2 == 0 ? THREE_MERGED : THREE_ANEW, 37 * round);
+}
+
+static void survive_native(unsigned round)
+{
+    known.of[NATIVE + THREE_MERGED] += (round + 1) / 2;
+    known.of[NATIVE + THREE_ANEW] += round / 2;
+    survive_recording(round);
+}
+
+static void natives_are_stopped_everywhere(void)
+{
+    struct stepped own = {"a native observation in its own shard", call_native, survive_native, 1, UINT_MAX};
+    struct stepped shared = {"a native observation in the shared store", call_native, survive_native, 1, UINT_MAX};
+    const unsigned rounds = test_long() ? 80 : 40;
+    metrics_in_arena();
+    own.rounds = shared.rounds = rounds;
+    CHECK_INT(kymo_thread_attach(m.reg), 0);
+    for (int i = 0; i < 2; i++) {
+        known = counts_read();
+        memset(&may_add, 0, sizeof(may_add));
+        may_add.of[NATIVE + THREE_MERGED] = may_add.of[NATIVE + THREE_ANEW] = 1;
+        stepper.stride = test_long() ? 7 : 97;
+        stop_everywhere_in(i == 0 ? &own : &shared);
+        struct counts now = counts_read();
+        CHECK_U64(now.of[NATIVE + THREE_MERGED], known.of[NATIVE + THREE_MERGED] + rounds / 2);
+        CHECK_U64(now.of[NATIVE + THREE_ANEW], known.of[NATIVE + THREE_ANEW] + rounds / 2);
+        kymo_thread_detach();
+    }
+    memset(&may_add, 0, sizeof(may_add));
+    kymo_registry_free(m.reg);
+}
+
 static void creations_are_stopped_everywhere(void)
 {
     /* Round 14 makes a table of 16 entries grow. */
@@ -686,11 +771,12 @@ static void recordings_are_stopped_everywhere(void)
     test_skip("stepping through calls uses the trap flag of x86-64");
 }
 
+#define natives_are_stopped_everywhere recordings_are_stopped_everywhere
 #define creations_are_stopped_everywhere recordings_are_stopped_everywhere
 #define shards_that_change_hands_are_stopped_everywhere recordings_are_stopped_everywhere
 
 #endif
 
 TEST_MAIN(TEST(a_killed_writer_leaves_whole_updates), TEST(a_child_writes_nowhere_its_parent_writes),
-          TEST(recordings_are_stopped_everywhere), TEST(creations_are_stopped_everywhere),
-          TEST(shards_that_change_hands_are_stopped_everywhere))
+          TEST(recordings_are_stopped_everywhere), TEST(natives_are_stopped_everywhere),
+          TEST(creations_are_stopped_everywhere), TEST(shards_that_change_hands_are_stopped_everywhere))

@@ -679,6 +679,56 @@ static void a_limit_is_reached_and_not_passed(void)
     in_both_stores(check_limits);
 }
 
+/* ---- beginning anew, very often ---- */
+
+/* In a shard of its own, where there is one. */
+static void *observe_twice(void *arg)
+{
+    const struct native_pair *p = arg;
+    (void)kymo_thread_attach(p->bench->reg);
+    for (int round = 0; round < 2; round++) {
+        kymo_histogram_observe(p->h, 3);
+        kymo_histogram_observe(p->h, 3e30); /* outside of a window around the first */
+        kymo_registry_sweep(p->bench->reg, 0);
+    }
+    return NULL;
+}
+
+/*
+ * Epochs have numbers that come round after 32 768: what a thread, its shard or an entry of the table was left with long
+ * ago must not count again then.
+ */
+static void check_many_beginnings(struct native_bench *b)
+{
+    enum { TIMES = 3 * 32768 + 5000 };
+    const struct kymo_native native = {.bucket_factor = 2, .max_buckets = 2, .min_reset_ns = 1};
+    struct native_pair p;
+    pthread_t other;
+    uint64_t wrong = 0;
+    pair_new(&p, b, &native, NULL, 0);
+    REQUIRE(pthread_create(&other, NULL, observe_twice, &p) == 0 && pthread_join(other, NULL) == 0);
+    for (int round = 0; round < 2; round++) {
+        native_model_observe(&p.model, 3, 1, b->clock.wall_ns);
+        native_model_observe(&p.model, 3e30, 1, b->clock.wall_ns);
+    }
+    for (int i = 0; i < TIMES && wrong == 0; i++) {
+        bench_advance(b, 10);
+        for (int k = 0; k < 3; k++) /* another bucket each time for a while: entries of many epochs stay behind */
+            pair_observe(&p, ldexp(1, (i < 500 ? i % 50 : 3) + 2 * k), 1);
+        wrong += kymo_histogram_value(p.h, NULL, NULL, 0) != p.model.count;
+        if (i % 1000 == 0)
+            wrong += pair_look(&p, 1) != NULL;
+    }
+    CHECK_U64(wrong, 0);
+    CHECK(p.model.steps.resets >= TIMES);
+    pair_end(&p);
+}
+
+static void what_was_left_behind_does_not_come_back(void)
+{
+    in_both_stores(check_many_beginnings);
+}
+
 /* ---- random programs ---- */
 
 static double pick_double(uint64_t *random, const double *from, size_t n)
@@ -933,5 +983,6 @@ TEST_MAIN(TEST(the_model_has_the_published_keys), TEST(the_model_has_the_publish
           TEST(the_model_obeys_the_written_scenarios), TEST(kymo_obeys_the_written_scenarios),
           TEST(kymo_has_the_published_keys), TEST(every_exponent_falls_into_its_buckets),
           TEST(every_bound_parts_its_neighbours), TEST(every_bound_can_be_a_threshold),
-          TEST(a_limit_is_reached_and_not_passed), TEST(random_programs_agree), TEST(nan_is_refused_and_counted),
-          TEST(options_that_mean_nothing_are_refused), TEST(series_of_a_family_keep_apart))
+          TEST(a_limit_is_reached_and_not_passed), TEST(what_was_left_behind_does_not_come_back),
+          TEST(random_programs_agree), TEST(nan_is_refused_and_counted), TEST(options_that_mean_nothing_are_refused),
+          TEST(series_of_a_family_keep_apart))

@@ -361,7 +361,7 @@ static void run_variant(const struct variant *variant, uint64_t each)
 
 static uint64_t each(uint64_t n)
 {
-    return test_long() ? 80 * n : n;
+    return test_long() ? 30 * n : n;
 }
 
 static void sums_belong_to_buckets_in_every_look(void)

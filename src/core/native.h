@@ -95,7 +95,7 @@ enum kymo__native_pair {
     KYMO__P_STATE,   /* n: state, sum: start_ns */
     KYMO__P_TABLE,   /* n: ref of the table, sum: number of its entries */
     KYMO__P_DROPPED, /* n: observations in table entries of earlier epochs that were used again; sum: made twice */
-    KYMO__P_USED,    /* n: a hint, how many entries are in use: the newest are the likeliest */
+    KYMO__P_USED,    /* n: a hint, how many entries are in use: the newest are the likeliest; sum: loc of the slot */
 };
 
 /* ---- the table ---- */
@@ -115,7 +115,7 @@ struct kymo__native_site {
 /* An entry as a state reads it. */
 struct kymo__native_entry {
     int live;  /* of this epoch; else nothing below is set but newer */
-    int newer; /* of an epoch or a schema that the state does not know yet */
+    int newer; /* of a schema that the state does not know yet */
     int own;
     uint32_t who;
     int zero; /* in the zero bucket */
@@ -133,6 +133,12 @@ struct kymo__native_site kymo__native_look(struct kymo__family *f, struct kymo__
                                            int64_t *start_ns);
 /** kymo__native_reduce() - one step towards fewer buckets than a state has, by a reader; 0 if there is none. */
 int kymo__native_reduce(struct kymo__family *f, struct kymo__pair *head, uint64_t state);
+/**
+ * kymo__native_reach() - goes to a schema at once, if the state has not come to it
+ * The table is nearly full; or something was made at a coarser schema than the state's, which happens in a child of
+ * fork(): its pages were copied one after the other while other threads of the parent went on.
+ */
+void kymo__native_reach(const struct kymo__native_site *site, int schema);
 /** kymo__native_threshold() - the zero threshold of a state. */
 double kymo__native_threshold(const struct kymo__family *f, uint64_t state);
 

@@ -38,10 +38,15 @@ static inline uint64_t kymo__native_key(uint64_t state, enum kymo__native_kinds 
            (uint64_t)(uint32_t)(index + KYMO__INDEX_BIAS) << KYMO__INDEX_SHIFT | who;
 }
 
-/* Whether epoch a began before epoch b. */
-static inline int kymo__epoch_before(uint64_t a, uint64_t b)
+/*
+ * Whether the epoch of a state is still the one in force. Epochs come round, so that none can be told to be older than
+ * another by its number; but what was read before this and is of another epoch is of an older one.
+ */
+static inline int kymo__native_in_force(const struct kymo__native_site *site, uint64_t state)
 {
-    return ((b - a) & KYMO__EPOCH_MASK) < KYMO__EPOCH_MASK / 2;
+    kymo__fence_acquire(); /* what was read before is older than what is read now */
+    uint64_t now = kymo__load_relaxed(&site->head[KYMO__P_STATE].n);
+    return kymo__state_epoch(now) == kymo__state_epoch(state);
 }
 
 /* An entry that announces a bucket and has no count: nobody keeps hold of it. */
@@ -62,8 +67,6 @@ void kymo__native_reset_if_due(const struct kymo__native_site *site);
 int kymo__native_limit(const struct kymo__native_site *site);
 /** kymo__native_populated_add() - one more bucket; if the state has changed meanwhile, who changed it has counted. */
 void kymo__native_populated_add(const struct kymo__native_site *site, uint64_t state);
-/** kymo__native_coarsest() - goes to the coarsest schema at once: the table is nearly full. */
-void kymo__native_coarsest(const struct kymo__native_site *site);
 
 /* ---- native_table.c ---- */
 

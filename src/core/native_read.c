@@ -110,8 +110,10 @@ static int add_shared(struct reading *r)
         double sum;
         if (key == 0)
             break;
-        if (entry.newer)
+        if (entry.newer) {
+            kymo__native_reach(&r->site, kymo__state_schema(key));
             return 0;
+        }
         if (!entry.live || entry.own || entry.who == 0)
             continue;
         kymo__pair_read(&r->site.counts[at], &n, &sum);
@@ -168,8 +170,10 @@ static int look_own(const struct reading *r, const struct copy *copy, uint32_t s
         struct kymo__native_entry entry = kymo__native_entry(r->state, key);
         if (key == 0)
             break;
-        if (entry.newer)
+        if (entry.newer) {
+            kymo__native_reach(&r->site, kymo__state_schema(key));
             return 0;
+        }
         uint64_t n = entry.live && entry.own && entry.who == shard ? own_count(r, copy, at) : 0;
         *total += n;
         if (r->scratch != NULL) {
@@ -239,8 +243,10 @@ static int look(const struct reading *r, const struct kymo__ctl *ctl, uint64_t *
     copy->words[KYMO__N_TAG] = 0;
     if (kymo__state_epoch(tag) != kymo__state_epoch(r->state))
         return 1; /* of another epoch, or of none: counts nowhere */
-    if (kymo__state_schema(tag) < kymo__state_schema(r->state))
+    if (kymo__state_schema(tag) < kymo__state_schema(r->state)) {
+        kymo__native_reach(&r->site, kymo__state_schema(tag));
         return -1;
+    }
     for (uint32_t i = 0; i < r->f->n_words; i++)
         copy->words[i] = kymo__load_relaxed(&slot[i]);
     if ((seq & 1) && !copy_redo(ctl, slot, r->f->n_words, copy))
@@ -294,9 +300,12 @@ static int gather(struct reading *r, uint64_t loc)
             return 0;
         ref = kymo__load_acquire(&chunk->next_in_column); /* with kymo__chunk_new() */
     }
-    kymo__fence_acquire(); /* everything above before the second look: a new epoch uses its entries again */
-    uint64_t now = kymo__load_relaxed(&r->site.head[KYMO__P_STATE].n);
-    return kymo__state_epoch(now) == kymo__state_epoch(r->state);
+    /*
+     * A new epoch uses its entries again, and by a wider zero bucket a thread may have moved counts into its own: what
+     * was read is one picture only if it was read under one state.
+     */
+    kymo__fence_acquire(); /* everything above before the second look */
+    return ((kymo__load_relaxed(&r->site.head[KYMO__P_STATE].n) ^ r->state) & KYMO__TAG_MASK) == 0;
 }
 
 static int64_t read_all(struct reading *r, uint64_t loc)
@@ -377,6 +386,14 @@ void kymo__native_totals(const struct kymo__family *f, uint64_t loc, uint64_t *b
 
 /* ---- for tests ---- */
 
+/* The sequence of a shard, as it is once an update that is on its way is complete. */
+static uint64_t made_in(const struct kymo__segment *s, const struct kymo__chunk *chunk, uint64_t loc)
+{
+    const struct kymo__shard *shard = kymo__at(s, chunk->shard);
+    const uint64_t *slot = (const uint64_t *)kymo__at(s, chunk->data) + (loc & (KYMO__WORDS - 1));
+    return slot[KYMO__N_SEQ] & 1 ? shard->ctl.redo_seq : slot[KYMO__N_SEQ];
+}
+
 uint64_t kymo__native_lifetime(const struct kymo_histogram *h)
 {
     const struct kymo__cell *cell = (const struct kymo__cell *)h;
@@ -390,7 +407,7 @@ uint64_t kymo__native_lifetime(const struct kymo_histogram *h)
         sum += kymo__native_entry(keys[i], keys[i]).own ? 0 : counts[i].n & KYMO__COUNT_MASK;
     for (uint32_t ref = kymo__column_at(s, (uint32_t)(loc >> KYMO__WORD_BITS))->first_chunk[KYMO__WHOLE]; ref != 0;) {
         const struct kymo__chunk *chunk = kymo__at(s, ref);
-        sum += ((const uint64_t *)kymo__at(s, chunk->data))[loc & (KYMO__WORDS - 1)] / 2;
+        sum += made_in(s, chunk, loc) / 2;
         ref = chunk->next_in_column;
     }
     return sum;

@@ -33,8 +33,10 @@ static struct place place_word(const uint64_t *slot, uint32_t word)
 static int announce(const struct kymo__native_site *site, uint64_t state, int schema, int negative, int32_t index)
 {
     int steps = schema - kymo__state_schema(state);
-    if (steps < 0)
+    if (steps < 0) {
+        kymo__native_reach(site, schema);
         return KYMO__STALE;
+    }
     if (kymo__native_in_zero(state, schema, index))
         return 0;
     uint64_t key = kymo__native_key(state, negative ? KYMO__NEGATIVE_SIDE : KYMO__POSITIVE,
@@ -74,7 +76,7 @@ static int own_reclaim(const struct kymo__native_site *site, struct kymo__ctl *c
         int64_t distance = &site->counts[at].n - slot;
         if (n != 0 && distance == (int32_t)distance)
             move_count(site, ctl, slot, (int32_t)distance, n, &zero);
-        kymo__store_release(&site->keys[at], who | ((state - 1) & KYMO__EPOCH_MASK)); /* of the epoch before */
+        kymo__store_release(&site->keys[at], who); /* of no epoch */
         reclaimed = 1;
     }
     return reclaimed;

@@ -37,7 +37,6 @@ struct kymo__native_entry kymo__native_entry(uint64_t state, uint64_t key)
     struct kymo__native_entry entry = {0};
     int schema = kymo__state_schema(key), steps = schema - kymo__state_schema(state);
     entry.live = key != 0 && kymo__state_epoch(key) == kymo__state_epoch(state);
-    entry.newer = key != 0 && !entry.live && !kymo__epoch_before(key, state);
     if (!entry.live)
         return entry;
     entry.newer = steps < 0;
@@ -180,11 +179,66 @@ static uint64_t state_fresh(const struct kymo__family *f, uint64_t old)
     return (epoch != 0 ? epoch : 1) | (uint64_t)(f->native_schema - KYMO__SCHEMA_MIN) << KYMO__SCHEMA_SHIFT;
 }
 
+/*
+ * Epochs are numbered modulo 2^15. Before a number comes again, and four times by then, whatever bears an old one loses
+ * it: else what was left behind long ago would be live again.
+ */
+#define PURGE_MASK ((uint64_t)0x1fff)
+
+/* What was read before the state, and is of another epoch than that, is of an older one. */
+static uint64_t epoch_after(const struct kymo__native_site *site)
+{
+    kymo__fence_acquire();
+    return kymo__state_epoch(kymo__load_relaxed(&site->head[KYMO__P_STATE].n));
+}
+
+static void purge_count(const struct kymo__native_site *site, struct kymo__pair *pair, int own)
+{
+    struct kymo__pair none = {0, 0}, old = {kymo__load_relaxed(&pair->n), kymo__load_relaxed(&pair->sum)};
+    uint64_t of = old.n >> KYMO__COUNT_BITS & KYMO__EPOCH_MASK;
+    if (of == 0 || of == epoch_after(site) || kymo__pair_cas(pair, &old, none) <= 0)
+        return;
+    if (!own)
+        kymo__add_relaxed(&site->head[KYMO__P_DROPPED].n, old.n & KYMO__COUNT_MASK); /* a count, read on its own */
+}
+
+/* Takes the epoch away from a word, unless it is the one in force, or somebody uses the word just now. */
+static uint64_t purge_word(const struct kymo__native_site *site, uint64_t *word, uint64_t kept)
+{
+    uint64_t seen = kymo__load_relaxed(word), was = seen;
+    if (kymo__state_epoch(seen) != 0 && kymo__state_epoch(seen) != epoch_after(site))
+        (void)kymo__cas_full(word, &seen, seen & kept);
+    return was;
+}
+
+static void purge(const struct kymo__native_site *site)
+{
+    struct kymo__segment *s = site->f->reg->segment;
+    uint64_t loc = kymo__load_relaxed(&site->head[KYMO__P_USED].sum), key; /* as the slot began */
+    const struct kymo__column *column = kymo__column_at(s, (uint32_t)(loc >> KYMO__WORD_BITS));
+    uint32_t ref = kymo__load_acquire(&column->first_chunk[KYMO__WHOLE]); /* with kymo__chunk_new() */
+    for (uint32_t at = 0; at < site->f->table_entries; at++) {
+        key = purge_word(site, &site->keys[at], ~KYMO__EPOCH_MASK);
+        if (key == 0)
+            break;
+        purge_count(site, &site->counts[at], (key & KYMO__OWN) != 0);
+    }
+    while (ref != 0) {
+        const struct kymo__chunk *chunk = kymo__at(s, ref);
+        uint64_t *slot = (uint64_t *)kymo__at(s, chunk->data) + (loc & (KYMO__WORDS - 1));
+        (void)purge_word(site, &slot[KYMO__N_TAG], 0);
+        ref = kymo__load_acquire(&chunk->next_in_column); /* with kymo__chunk_new() */
+    }
+}
+
 static int start_anew(const struct kymo__native_site *site, struct kymo__pair *old, int64_t start_ns)
 {
-    int r = head_replace(site, old, state_fresh(site->f, old->n), start_ns);
+    uint64_t state = state_fresh(site->f, old->n);
+    int r = head_replace(site, old, state, start_ns);
     if (r > 0)
         kymo__store_relaxed(&site->head[KYMO__P_USED].n, 0); /* a hint */
+    if (r > 0 && (state & PURGE_MASK) == 0)
+        purge(site);
     return r;
 }
 
@@ -258,11 +312,12 @@ void kymo__native_populated_add(const struct kymo__native_site *site, uint64_t s
     }
 }
 
-void kymo__native_coarsest(const struct kymo__native_site *site)
+void kymo__native_reach(const struct kymo__native_site *site, int schema)
 {
     struct kymo__pair old = head_read(site);
-    while (kymo__state_schema(old.n) > KYMO__SCHEMA_MIN) {
+    while (kymo__state_schema(old.n) > schema) {
         uint64_t next = old.n & ~((uint64_t)15 << KYMO__SCHEMA_SHIFT);
+        next |= (uint64_t)(schema - KYMO__SCHEMA_MIN) << KYMO__SCHEMA_SHIFT;
         next = with_populated(site, next, count_populated(site, next));
         if (head_replace(site, &old, next, start_of(&old)) != 0)
             return;
@@ -316,6 +371,7 @@ void kymo__native_restart(struct kymo__family *f, uint64_t loc, int64_t start_ns
     kymo__store_relaxed(&head[KYMO__P_DROPPED].n, 0);
     kymo__store_relaxed(&head[KYMO__P_DROPPED].sum, left); /* so that no more than what comes now was ever made */
     kymo__store_relaxed(&head[KYMO__P_USED].n, 0);
+    kymo__store_relaxed(&head[KYMO__P_USED].sum, loc);
     kymo__store_relaxed(&head[KYMO__P_STATE].sum, (uint64_t)start_ns);
     kymo__store_relaxed(&head[KYMO__P_STATE].n, state_fresh(f, state));
 }

@@ -47,6 +47,8 @@ static struct search search(const struct kymo__native_site *site, uint64_t state
     for (uint32_t at = 0; s.found == KYMO__FULL && at < site->f->table_entries; at++) {
         uint64_t seen = kymo__load_acquire(&site->keys[at]);
         struct kymo__native_entry entry = kymo__native_entry(state, seen);
+        if (entry.newer)
+            kymo__native_reach(site, kymo__state_schema(seen));
         if (seen == key || entry.newer) {
             s.found = entry.newer ? KYMO__STALE : (int64_t)at;
             return s;
@@ -74,6 +76,8 @@ int64_t kymo__native_entry_take(const struct kymo__native_site *site, uint64_t s
             return KYMO__PRESENT;
         if (s.vacant == UINT32_MAX)
             return KYMO__FULL;
+        if (s.left != 0 && !kymo__native_in_force(site, state))
+            return KYMO__STALE; /* what was left may be newer than we are */
         if (!kymo__cas_full(&site->keys[s.vacant], &s.left, key))
             continue;
         if (kymo__load_relaxed(&site->head[KYMO__P_USED].n) <= s.vacant) /* a hint: who comes last is right enough */
@@ -94,8 +98,8 @@ static int count_shared(const struct kymo__native_site *site, uint64_t state, ui
     uint64_t epoch = kymo__state_epoch(state);
     for (;;) {
         uint64_t of = old.n >> KYMO__COUNT_BITS & KYMO__EPOCH_MASK, held = old.n & KYMO__COUNT_MASK;
-        if (of != epoch && of != 0 && !kymo__epoch_before(of, epoch))
-            return KYMO__STALE;
+        if (of != epoch && !kymo__native_in_force(site, state))
+            return KYMO__STALE; /* it may be newer than we are */
         uint64_t before = of == epoch ? held : 0;
         if (before + n > KYMO__COUNT_MASK)
             return KYMO__OVERFLOW;
@@ -125,7 +129,7 @@ int kymo__native_shared_once(const struct kymo__native_site *site, uint64_t stat
 {
     int64_t at = kymo__native_entry_take(site, state, key_shared(site->f, state, v));
     if (at == KYMO__FULL && kymo__state_schema(state) > KYMO__SCHEMA_MIN) {
-        kymo__native_coarsest(site);
+        kymo__native_reach(site, KYMO__SCHEMA_MIN);
         return KYMO__STALE;
     }
     if (at == KYMO__FULL)
