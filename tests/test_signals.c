@@ -240,7 +240,7 @@ static void handlers_may_interrupt_a_thread_that_claims_its_seat(void)
 /* ---- handlers that jump out of what they interrupted ---- */
 
 static sigjmp_buf out;
-static volatile sig_atomic_t may_jump;
+static volatile sig_atomic_t may_jump, waited;
 /* Calls that were begun and that returned, by what they record. */
 enum { CUT_OFF = 3 + THREE };
 static volatile uint64_t begun[CUT_OFF], returned[CUT_OFF];
@@ -250,8 +250,9 @@ static void jump_out(int signal_number)
     (void)signal_number;
     seen.inside += (uint64_t)inside_update();
     record_in_handler(signal_number);
-    if (may_jump) {
-        may_jump = 0;
+    /* A handler that takes longer than the timer lets nothing but the next one run: out, in the end, in any case. */
+    if (may_jump || ++waited > 3) {
+        may_jump = waited = 0;
         siglongjmp(out, 1);
     }
 }
