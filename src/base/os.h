@@ -48,6 +48,8 @@ int kymo__os_thread_alive(uint32_t id);
 
 /** kymo__os_yield() - lets others run, for waits that are bounded elsewhere. */
 void kymo__os_yield(void);
+/** kymo__os_nap() - gives the CPU away for about 0.1 ms, for longer ones. */
+void kymo__os_nap(void);
 
 /** kymo__os_wall_ns(), kymo__os_monotonic_ns() - nanoseconds since 1970, and since boot. */
 int64_t kymo__os_wall_ns(void);

@@ -101,6 +101,12 @@ void kymo__os_yield(void)
     (void)sched_yield();
 }
 
+void kymo__os_nap(void)
+{
+    const struct timespec t = {0, 100000};
+    (void)nanosleep(&t, NULL);
+}
+
 static int64_t clock_ns(clockid_t id)
 {
     struct timespec ts;

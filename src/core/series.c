@@ -319,6 +319,23 @@ static void slot_give(struct kymo__family *f, struct kymo__series *left, uint64_
     s->free_slots[f->class] = kymo__ref(s, left);
 }
 
+/*
+ * Long enough for a recorder that was preempted in the middle to come back: what it adds after the last look would be in
+ * nobody's count. One that never does, since it jumped out of an update, must not keep us here.
+ */
+#define QUIET_NS ((int64_t)200 * 1000000)
+
+static int wait_until_quiet(struct kymo__segment *s)
+{
+    int64_t end = kymo__os_monotonic_ns() + QUIET_NS;
+    while (!kymo__grace(s)) {
+        if (kymo__os_membarrier() != 0 || kymo__os_monotonic_ns() >= end)
+            return 0;
+        kymo__os_nap();
+    }
+    return 1;
+}
+
 void kymo__family_end(struct kymo__family *f)
 {
     struct kymo__segment *s = f->reg->segment;
@@ -333,9 +350,7 @@ void kymo__family_end(struct kymo__family *f)
         kymo__store_relaxed(&series->loc, series->loc | KYMO__DEAD_BIT);
     }
     /* After this no recording can be on its way: the values are the last ones, the words may be given away. */
-    int quiet = 0;
-    for (int tries = 0; tries < 8 && !quiet; tries++)
-        quiet = kymo__grace(s);
+    int quiet = wait_until_quiet(s);
     for (uint32_t ref = f->record->first_series, next; ref != 0; ref = next) {
         series = kymo__at(s, ref);
         next = series->next;
