@@ -111,6 +111,25 @@ static void series_undo(struct kymo__family *f, uint32_t ref, size_t text_len)
     kymo__segment_undo(s, ref, series_bytes(f, text_len));
 }
 
+/* As kymo__label_pairs(), which has to look at each name to know whether it needs quotes. */
+static void put_pairs(const struct kymo__family *f, char *to, const char *const *values)
+{
+    if (f->info.utf8) {
+        kymo__label_pairs(to, f->desc.labels, values, f->n_labels);
+        return;
+    }
+    for (uint32_t i = 0; i < f->n_labels; i++) {
+        if (i > 0)
+            *to++ = ',';
+        memcpy(to, f->desc.labels[i], f->label_len[i]);
+        to += f->label_len[i];
+        *to++ = '=';
+        *to++ = '"';
+        to = kymo__escape_label(to, values[i], strlen(values[i]));
+        *to++ = '"';
+    }
+}
+
 /* A series, complete but for its place in list and table; NULL and *error. */
 static struct kymo__series *series_build(struct kymo__family *f, const char *const *values, const struct kymo__key *key,
                                          size_t text_len, int *error)
@@ -130,7 +149,7 @@ static struct kymo__series *series_build(struct kymo__family *f, const char *con
         return NULL;
     }
     struct kymo__series *series = kymo__at(s, ref);
-    kymo__label_pairs(series->text, f->desc.labels, values, f->n_labels);
+    put_pairs(f, series->text, values);
     series->text_len = (uint32_t)text_len & 0xffffff; /* KYMO__MAX_TEXT bounds it */
     series->flags = text_len != key->text_len ? KYMO__SERIES_ESCAPED : 0;
     series->loc = loc;
@@ -218,14 +237,15 @@ static struct kymo__series *series_create(struct kymo__family *f, const char *co
 static int values_check(const struct kymo__family *f, const char *const *values, size_t *text_len)
 {
     size_t total = 0;
+    *text_len = f->names_len;
     for (uint32_t i = 0; i < f->n_labels; i++) {
         size_t n = strlen(values[i]);
         if (n > KYMO__MAX_TEXT || (total += n) > KYMO__MAX_TEXT)
             return KYMO_ELABEL;
         if (!kymo__utf8_valid(values[i], n))
             return KYMO_EUTF8;
+        *text_len += kymo__escape_label_size(values[i], n);
     }
-    *text_len = kymo__label_pairs_size(f->desc.labels, values, f->n_labels);
     return 0;
 }
 
