@@ -303,7 +303,8 @@ static size_t n_own_labels(const struct om_sample *s, const char *type)
 
 static void check_labels(const struct input *in, const struct om_page *page, const struct om_sample *s)
 {
-    const struct om_label *label = &page->labels[s->labels.first];
+    const struct om_label *label =
+        page->labels != NULL ? &page->labels[s->labels.first] : NULL; /* a page without any */
     size_t own = n_own_labels(s, page->families[0].type), n = in->n_labels + (size_t)in->with_const;
     must(s->labels.n == n + own, "all labels are there");
     if (in->with_const)
