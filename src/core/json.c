@@ -151,9 +151,3 @@ void kymo__json_whole(struct kymo__json *j, const char *key, uint64_t v)
     lead(j, key);
     put(j, number, kymo__format_u64(number, v));
 }
-
-void kymo__json_flag(struct kymo__json *j, const char *key, int v)
-{
-    lead(j, key);
-    put(j, v ? "true" : "false", v ? 4 : 5);
-}

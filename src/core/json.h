@@ -35,6 +35,5 @@ void kymo__json_close(struct kymo__json *j, char bracket);
 void kymo__json_text(struct kymo__json *j, const char *key, const char *s);
 void kymo__json_number(struct kymo__json *j, const char *key, double v);
 void kymo__json_whole(struct kymo__json *j, const char *key, uint64_t v);
-void kymo__json_flag(struct kymo__json *j, const char *key, int v);
 
 #endif

@@ -22,7 +22,6 @@
 
 /* ---- state ---- */
 
-#define KYMO__EPOCH_BITS 15u
 #define KYMO__EPOCH_MASK ((uint64_t)0x7fff) /* 1, 2, ...; 0 is nobody's */
 #define KYMO__SCHEMA_SHIFT 15u              /* 4 bits: schema + 4 */
 #define KYMO__WIDE_SHIFT 19u                /* 4 bits: schema of wide index + 5, or 0: not widened */
@@ -30,7 +29,6 @@
 #define KYMO__OVER ((uint64_t)1 << 43)      /* over the limit, and something can be done about it */
 #define KYMO__RESET_DUE ((uint64_t)1 << 44) /* starts anew min_reset_ns after it last did */
 #define KYMO__POPULATED_SHIFT 45u           /* 18 bits; the top bit of the word is the pair's */
-#define KYMO__POPULATED_ONE ((uint64_t)1 << KYMO__POPULATED_SHIFT)
 #define KYMO__INDEX_BIAS 524288
 #define KYMO__INDEX_MASK ((uint64_t)0xfffff)
 /* What a shard's tag has in common with the state as long as its owner may go straight on. */
@@ -114,7 +112,7 @@ struct kymo__native_site {
 
 /* An entry as a state reads it. */
 struct kymo__native_entry {
-    int live;  /* of this epoch; else nothing below is set but newer */
+    int live;  /* of this epoch; else nothing below is set */
     int newer; /* of a schema that the state does not know yet */
     int own;
     uint32_t who;

@@ -39,14 +39,13 @@ static inline uint64_t kymo__native_key(uint64_t state, enum kymo__native_kinds 
 }
 
 /*
- * Whether the epoch of a state is still the one in force. Epochs come round, so that none can be told to be older than
- * another by its number; but what was read before this and is of another epoch is of an older one.
+ * The epoch in force. Epochs come round, so that none can be told to be older than another by its number; but what was
+ * read before this, and is of another epoch, is of an older one.
  */
-static inline int kymo__native_in_force(const struct kymo__native_site *site, uint64_t state)
+static inline uint64_t kymo__native_epoch_now(const struct kymo__native_site *site)
 {
     kymo__fence_acquire(); /* what was read before is older than what is read now */
-    uint64_t now = kymo__load_relaxed(&site->head[KYMO__P_STATE].n);
-    return kymo__state_epoch(now) == kymo__state_epoch(state);
+    return kymo__state_epoch(kymo__load_relaxed(&site->head[KYMO__P_STATE].n));
 }
 
 /* An entry that announces a bucket and has no count: nobody keeps hold of it. */

@@ -378,8 +378,7 @@ void kymo__native_read(const struct kymo__family *f, uint64_t loc, uint64_t *buc
 
 void kymo__native_totals(const struct kymo__family *f, uint64_t loc, uint64_t *buckets, struct kymo_point *point)
 {
-    uint64_t counts[KYMO__MAX_BOUNDS + 1];
-    struct reading r = {.f = f, .classic = buckets != NULL ? buckets : counts};
+    struct reading r = {.f = f, .classic = buckets};
     int64_t start_ns = read_all(&r, loc);
     point_totals(&r, start_ns, point);
 }

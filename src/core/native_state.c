@@ -185,18 +185,11 @@ static uint64_t state_fresh(const struct kymo__family *f, uint64_t old)
  */
 #define PURGE_MASK ((uint64_t)0x1fff)
 
-/* What was read before the state, and is of another epoch than that, is of an older one. */
-static uint64_t epoch_after(const struct kymo__native_site *site)
-{
-    kymo__fence_acquire();
-    return kymo__state_epoch(kymo__load_relaxed(&site->head[KYMO__P_STATE].n));
-}
-
 static void purge_count(const struct kymo__native_site *site, struct kymo__pair *pair, int own)
 {
     struct kymo__pair none = {0, 0}, old = {kymo__load_relaxed(&pair->n), kymo__load_relaxed(&pair->sum)};
     uint64_t of = old.n >> KYMO__COUNT_BITS & KYMO__EPOCH_MASK;
-    if (of == 0 || of == epoch_after(site) || kymo__pair_cas(pair, &old, none) <= 0)
+    if (of == 0 || of == kymo__native_epoch_now(site) || kymo__pair_cas(pair, &old, none) <= 0)
         return;
     if (!own)
         kymo__add_relaxed(&site->head[KYMO__P_DROPPED].n, old.n & KYMO__COUNT_MASK); /* a count, read on its own */
@@ -206,7 +199,7 @@ static void purge_count(const struct kymo__native_site *site, struct kymo__pair 
 static uint64_t purge_word(const struct kymo__native_site *site, uint64_t *word, uint64_t kept)
 {
     uint64_t seen = kymo__load_relaxed(word), was = seen;
-    if (kymo__state_epoch(seen) != 0 && kymo__state_epoch(seen) != epoch_after(site))
+    if (kymo__state_epoch(seen) != 0 && kymo__state_epoch(seen) != kymo__native_epoch_now(site))
         (void)kymo__cas_full(word, &seen, seen & kept);
     return was;
 }

@@ -76,7 +76,7 @@ int64_t kymo__native_entry_take(const struct kymo__native_site *site, uint64_t s
             return KYMO__PRESENT;
         if (s.vacant == UINT32_MAX)
             return KYMO__FULL;
-        if (s.left != 0 && !kymo__native_in_force(site, state))
+        if (s.left != 0 && kymo__native_epoch_now(site) != kymo__state_epoch(state))
             return KYMO__STALE; /* what was left may be newer than we are */
         if (!kymo__cas_full(&site->keys[s.vacant], &s.left, key))
             continue;
@@ -98,7 +98,7 @@ static int count_shared(const struct kymo__native_site *site, uint64_t state, ui
     uint64_t epoch = kymo__state_epoch(state);
     for (;;) {
         uint64_t of = old.n >> KYMO__COUNT_BITS & KYMO__EPOCH_MASK, held = old.n & KYMO__COUNT_MASK;
-        if (of != epoch && !kymo__native_in_force(site, state))
+        if (of != epoch && kymo__native_epoch_now(site) != epoch)
             return KYMO__STALE; /* it may be newer than we are */
         uint64_t before = of == epoch ? held : 0;
         if (before + n > KYMO__COUNT_MASK)

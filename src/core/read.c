@@ -203,12 +203,12 @@ void kymo__read_series(struct kymo__view *v, const struct kymo__family *f, uint6
                        struct kymo_point *point)
 {
     uint32_t column = (uint32_t)(loc >> KYMO__WORD_BITS), word = (uint32_t)(loc & (KYMO__WORDS - 1));
-    if (v->column != column + 1)
-        kymo__view_point(v, f->reg->segment, column);
-    if (f->class == KYMO__NATIVE) {
+    if (f->class == KYMO__NATIVE) { /* finds its chunks itself */
         kymo__native_read(f, loc, buckets, point);
         return;
     }
+    if (v->column != column + 1)
+        kymo__view_point(v, f->reg->segment, column);
     if (f->class == KYMO__HISTOGRAMS) {
         struct state total = {0, 0, buckets};
         begin_pairs(&v->pairs[word], f->n_bounds, &total);

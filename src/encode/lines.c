@@ -388,3 +388,14 @@ int kymo__lines_put(struct kymo_page *page, const struct kymo_family *family, co
         return put_line(page, family, point);
     return put_lines(page, family, point, dialect);
 }
+
+int kymo__lines_begin(struct kymo_page *page, const struct kymo_family *family, const struct kymo_point *point,
+                      enum kymo__dialect dialect, const struct kymo__header *header)
+{
+    size_t size = header->size(page, family) + kymo__lines_size(page, family, point, dialect);
+    if (size > (size_t)(page->end - page->at))
+        return KYMO_EAGAIN;
+    page->at = header->put(page->at, page, family);
+    page->fresh = 0;
+    return kymo__lines_put(page, family, point, dialect);
+}

@@ -44,6 +44,16 @@ size_t kymo__lines_size(const struct kymo_page *page, const struct kymo_family *
 int kymo__lines_put(struct kymo_page *page, const struct kymo_family *family, const struct kymo_point *point,
                     enum kymo__dialect dialect);
 
+/* What a format puts before a family's lines. */
+struct kymo__header {
+    size_t (*size)(const struct kymo_page *page, const struct kymo_family *family); /* at most */
+    char *(*put)(char *at, const struct kymo_page *page, const struct kymo_family *family);
+};
+
+/** kymo__lines_begin() - the header and the first point of a family, both or KYMO_EAGAIN; the page is not fresh then. */
+int kymo__lines_begin(struct kymo_page *page, const struct kymo_family *family, const struct kymo_point *point,
+                      enum kymo__dialect dialect, const struct kymo__header *header);
+
 /* A vector register, where there are some: gcc would keep an array in memory between load and store. */
 typedef char kymo__half_block __attribute__((vector_size(16)));
 

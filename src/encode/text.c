@@ -44,22 +44,12 @@ static char *put_header(char *at, const struct kymo_page *page, const struct kym
     return at;
 }
 
-/* Out of line, and so is its frame: most samples come later. */
-static __attribute__((noinline)) int begin(struct kymo_page *page, const struct kymo_family *family,
-                                           const struct kymo_point *point)
-{
-    size_t size = header_size(page, family) + kymo__lines_size(page, family, point, KYMO__TEXT);
-    if (size > (size_t)(page->end - page->at))
-        return KYMO_EAGAIN;
-    page->at = put_header(page->at, page, family);
-    page->fresh = 0;
-    return kymo__lines_put(page, family, point, KYMO__TEXT);
-}
+static const struct kymo__header header = {header_size, put_header};
 
 static int sample(struct kymo_page *page, const struct kymo_family *family, const struct kymo_point *point)
 {
     if (page->fresh)
-        return begin(page, family, point);
+        return kymo__lines_begin(page, family, point, KYMO__TEXT, &header);
     return kymo__lines_put(page, family, point, KYMO__TEXT);
 }
 
