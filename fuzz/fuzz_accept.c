@@ -14,17 +14,12 @@
 
 #include <kymo/kymo.h>
 
+#define FUZZ_NAME "fuzz_accept"
+#include "must.h"
+
 #define MAX_PARAMS 16u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(int holds, const char *what)
-{
-    if (holds)
-        return;
-    fprintf(stderr, "fuzz_accept: not so: %s\n", what);
-    abort();
-}
 
 /* ---- a list of entries, each with its name, its parameters, its weight as ten digits ---- */
 

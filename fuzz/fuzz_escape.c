@@ -21,6 +21,9 @@
 #include "encode/lines.h"
 #include "text_parser.h"
 
+#define FUZZ_NAME "fuzz_escape"
+#include "must.h"
+
 #define MAX_LABELS 8u
 #define MAX_STRINGS (2u + MAX_LABELS)
 
@@ -39,21 +42,6 @@ struct output {
     size_t cap;
     size_t n;
 };
-
-static void must(int holds, const char *what)
-{
-    if (holds)
-        return;
-    fprintf(stderr, "fuzz_escape: not so: %s\n", what);
-    abort();
-}
-
-static void *room(size_t bytes)
-{
-    void *at = calloc(1, bytes);
-    must(at != NULL, "there is memory");
-    return at;
-}
 
 static void make_valid(char *bytes, size_t n)
 {

@@ -23,6 +23,9 @@
 #include "openmetrics_parser.h"
 #include "text_parser.h"
 
+#define FUZZ_NAME "fuzz_openmetrics"
+#include "must.h"
+
 enum { MAX_LABELS = 4, NAME, HELP, CONST_VALUE, EXEMPLAR_NAME, EXEMPLAR_VALUE, LABELS };
 
 #define MAX_STRINGS ((size_t)LABELS - NAME + 2 * MAX_LABELS)
@@ -44,21 +47,6 @@ struct input {
     const char *values[MAX_LABELS];
     char *states[2];
 };
-
-static void must(int holds, const char *what)
-{
-    if (holds)
-        return;
-    fprintf(stderr, "fuzz_openmetrics: not so: %s\n", what);
-    abort();
-}
-
-static void *room(size_t bytes)
-{
-    void *at = calloc(1, bytes);
-    must(at != NULL, "there is memory");
-    return at;
-}
 
 static char *joined(const char *first, const char *rest)
 {

@@ -19,6 +19,9 @@
 #include "encode/lines.h"
 #include "text_parser.h"
 
+#define FUZZ_NAME "fuzz_protobuf"
+#include "must.h"
+
 enum { MAX_LABELS = 8, MAX_STRINGS = 2 + MAX_LABELS, MAX_BUCKETS = 127, POINTS = 3 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -33,21 +36,6 @@ struct input {
     uint64_t count[MAX_BUCKETS];
     size_t n_buckets;
 };
-
-static void must(int holds, const char *what)
-{
-    if (holds)
-        return;
-    fprintf(stderr, "fuzz_protobuf: not so: %s\n", what);
-    abort();
-}
-
-static void *room(size_t bytes)
-{
-    void *at = calloc(1, bytes);
-    must(at != NULL, "there is memory");
-    return at;
-}
 
 /* ---- the input ---- */
 
