@@ -112,7 +112,8 @@ struct kymo_allocator {
  * @wall_ns:      nanoseconds since 1970 UTC; default clock_gettime(CLOCK_REALTIME)
  * @monotonic_ns: nanoseconds since any fixed point, never going back; default CLOCK_MONOTONIC
  *
- * Recording reads no clock; kymo_gauge_set_to_now() and the timers do, registration and snapshots too.
+ * Recording reads no clock, but as metric.h says; kymo_gauge_set_to_now() and the timers do, registration and snapshots
+ * too.
  */
 struct kymo_clock {
     size_t size;

@@ -64,7 +64,9 @@ struct kymo_alias {
  *
  * Over its limit, in this order: start anew if that is allowed now (and in any case as soon as it will be), else widen
  * the zero bucket, else halve the resolution: one step per observation. Index for index and step for step what Go's
- * client library does, for observations of one thread. Source: Prometheus, "Native Histograms".
+ * client library does, for observations of one thread; but NaN is refused, and an infinity counted and not summed, as
+ * everywhere here. Threads without memory of their own can widen the zero bucket about a thousand times before the
+ * histogram starts anew; then it goes to the coarsest resolution. Source: Prometheus, "Native Histograms".
  */
 struct kymo_native {
     double bucket_factor;

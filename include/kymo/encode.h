@@ -28,6 +28,8 @@ enum kymo_escaping {
     KYMO_ALLOW_UTF8 = 3,         /* as it is, in quotes */
 };
 
+struct kymo_encoder;
+
 /**
  * struct kymo_format - how a page is to be written
  * @size:     sizeof(struct kymo_format)
@@ -38,7 +40,6 @@ enum kymo_escaping {
  * @names:    @n_names families to write, by the name of the family or one of its samples; n_names 0: all
  * @content_type: what an HTTP reply says, version and escaping included
  */
-struct kymo_encoder;
 struct kymo_format {
     size_t size;
     const struct kymo_encoder *encoder;

@@ -4,11 +4,12 @@
  *
  * Contract of all recording calls (inc, add, sub, set, observe):
  * - They return void, take no lock, allocate nothing, read no clock, and may be called by any thread, in a signal
- *   handler (also one that interrupted a recording), and in a child of fork().
+ *   handler (also one that interrupted a recording), and in a child of fork(). The clock is read by a native histogram
+ *   that is over its limit or waits to start anew, and for an exemplar that is kept and brings no time.
  * - A NULL handle records nothing.
- * - Counters, up/down gauges and classic histograms are wait-free for a thread that has memory of its own. A thread
- *   that has none yet uses a shared store with atomic read-modify-write instructions, lock-free, and leaves a mark; the
- *   next call that may allocate, by any thread, provides.
+ * - Counters, up/down gauges and classic histograms are wait-free for a thread that has memory of its own, native
+ *   histograms lock-free. A thread that has none yet uses a shared store with atomic read-modify-write instructions,
+ *   lock-free, and leaves a mark; the next call that may allocate, by any thread, provides.
  * - What cannot be recorded (NaN; for counters also negative and infinite amounts) changes nothing and is counted in
  *   kymo_refused_total{family,reason}. NaN never poisons a histogram; an infinity counts in its outermost bucket and
  *   in the count but not in the sum.

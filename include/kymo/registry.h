@@ -96,13 +96,14 @@ struct kymo_registry_options {
  */
 KYMO_API int kymo_registry_new(const struct kymo_registry_options *options, struct kymo_registry **reg);
 
+struct kymo_sink;
+
 /**
  * kymo_registry_config() - what of the operator's choices is in force, as JSON
  * kymo_registry_catalogue() - what is registered, as JSON: name, type, unit, help, labels, buckets, aliases
  * @sink: receives it in pieces
  * Errors: KYMO_EINVAL, KYMO_ENOMEM, KYMO_EBUSY (from inside a callback), what the sink returns. Threads: any.
  */
-struct kymo_sink;
 KYMO_API int kymo_registry_config(struct kymo_registry *reg, const struct kymo_sink *sink);
 KYMO_API int kymo_registry_catalogue(struct kymo_registry *reg, const struct kymo_sink *sink);
 
@@ -119,7 +120,7 @@ KYMO_API void kymo_registry_free(struct kymo_registry *reg);
  *
  * Handles stay safe: what is recorded through them afterwards is counted as refused (reason "unregistered"). Each
  * series that ends is reported to the event callback with its last value. The name may be registered again. Waits for
- * a callback of this family that is running. Errors: KYMO_EINVAL, KYMO_ENOENT, KYMO_EBUSY (from inside a callback or
+ * a callback of this family that is running, and up to 0.2 s for recordings into it that are under way. Errors: KYMO_EINVAL, KYMO_ENOENT, KYMO_EBUSY (from inside a callback or
  * collector). Threads: any.
  */
 KYMO_API int kymo_registry_unregister(struct kymo_registry *reg, const char *name);
