@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuzz_config.c - any text of an operator is either refused with one sentence that names a line, leaving nothing
- * behind, or accepted, and then every good descriptor is still registered, with good buckets, on a good page, and what is in
- * force reads back as valid JSON.
+ * behind, or accepted, and then every good descriptor is still registered, with good buckets and a good guard, on a good
+ * page, nothing that is recorded is lost, whatever limits and lists of values there are, and what is in force reads back
+ * as valid JSON.
  *
  * Input: the text, up to its first NUL.
  */
@@ -45,6 +46,23 @@ static void check_refused(int r)
     heap_must_be_empty(&heap);
 }
 
+#define N_RECORDED 5
+
+/* Values that a list may have or not, one that has to be quoted there, one that is longer than the least limit. */
+static void register_labelled(struct kymo_registry *reg)
+{
+    static const char *const values[N_RECORDED] = {"a", "b c", "", "seventeen letters", "a"};
+    struct kymo_counter_family *t;
+    struct kymo_gauge_family *g;
+    CHECK_INT(kymo_counter_family_new(reg, KYMO_DESC(.name = "t_total", .help = "T.", KYMO_LABELS("x", "model")), &t),
+              0);
+    CHECK_INT(kymo_gauge_family_new(reg, KYMO_DESC(.name = "g", .help = "G.", KYMO_LABELS("x")), &g), 0);
+    for (size_t i = 0; i < N_RECORDED; i++) {
+        kymo_counter_family_inc(t, KYMO_VALUES(values[i], values[(i + 1) % N_RECORDED]));
+        kymo_gauge_set(kymo_gauge_with(g, KYMO_VALUES(values[i])), 1);
+    }
+}
+
 static void register_all(struct kymo_registry *reg)
 {
     static const struct kymo_native native = {.bucket_factor = 1.5};
@@ -62,13 +80,32 @@ static void register_all(struct kymo_registry *reg)
     for (int i = 0; i < 3; i++)
         kymo_histogram_observe(h[i], 1.5);
     kymo_counter_inc(c);
+    register_labelled(reg);
+}
+
+struct seen {
+    size_t n_families;
+    double recorded; /* of what register_labelled() counted */
+};
+
+static void check_guard(const struct kymo_family *family, const struct kymo_guard *g)
+{
+    CHECK(family->desc->n_labels != 0);
+    CHECK(g->policy == KYMO_GUARD_PLAIN || g->policy == KYMO_GUARD_LIMIT ||
+          (g->policy == KYMO_GUARD_TOP && family->kind != KYMO_GAUGE));
+    CHECK(g->after_end == KYMO_REVIVE || g->after_end == KYMO_TO_OVERFLOW);
+    CHECK(g->max_series >= 1 && g->max_series <= 10000000);
+    CHECK(g->max_value_bytes >= 16 && g->max_value_bytes <= 60000);
+    CHECK(g->linger_ms >= 1 && g->idle_ns >= 0 && g->touch <= 1);
 }
 
 /* A histogram has buckets of some kind, and every bound is more than the one before it. */
 static int check_family(void *ctx, const struct kymo_family *family)
 {
     const struct kymo_desc *d = family->desc;
-    ++*(size_t *)ctx;
+    ((struct seen *)ctx)->n_families++;
+    if (d->guard != NULL)
+        check_guard(family, d->guard);
     if (family->kind != KYMO_HISTOGRAM)
         return 0;
     CHECK(d->n_bounds != 0 || d->native != NULL);
@@ -84,22 +121,22 @@ static int check_family(void *ctx, const struct kymo_family *family)
     return 0;
 }
 
-static int skip_sample(void *ctx, const struct kymo_family *family, const struct kymo_point *point)
+static int check_sample(void *ctx, const struct kymo_family *family, const struct kymo_point *point)
 {
-    (void)ctx;
-    (void)family;
-    (void)point;
+    if (strcmp(family->name, "t_total") == 0)
+        ((struct seen *)ctx)->recorded += (double)point->value.counter.whole + point->value.counter.fraction;
     return 0;
 }
 
 static void check_accepted(struct kymo_registry *reg)
 {
-    size_t n = 0;
-    const struct kymo_visitor visitor = {sizeof(visitor), &n, check_family, skip_sample, NULL};
+    struct seen seen = {0, 0};
+    const struct kymo_visitor visitor = {sizeof(visitor), &seen, check_family, check_sample, NULL};
     CHECK_U64(book.n, 0);
     register_all(reg);
     CHECK_INT(kymo_registry_visit(reg, &visitor), 0);
-    CHECK(n > 4);
+    CHECK(seen.n_families > 6);
+    CHECK_DOUBLE(seen.recorded, N_RECORDED);
     struct page p = page_of(reg);
     page_free(&p);
     p = json_of(reg, kymo_registry_config);

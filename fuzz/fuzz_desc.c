@@ -3,8 +3,8 @@
  * fuzz_desc.c - any descriptor is either refused by name, leaving the registry as it was, or accepted, and then the
  * page is good and shows exactly what was put in.
  *
- * Input: kind, flags, number of labels, number of bounds or states, one byte each; the bounds, eight bytes each; the
- * rest is split at NULs into name, help, unit, label names, label values, which are the states too. Two flags make the
+ * Input: kind, flags, number of labels and guard, number of bounds or states, one byte each; the bounds, eight bytes
+ * each; the rest is split at NULs into name, help, unit, label names, label values, which are the states too. Two flags make the
  * name and the label names legal letter by letter, so that inputs get past them; one lets them be any UTF-8 text. All
  * kinds but the first three are reported by a collector. There are a counter and a histogram to clash with. The
  * page, with names escaped and with names as they are, is read by a parser that shares no code with the encoder.
@@ -41,6 +41,8 @@ struct input {
     enum kymo_kind kind;
     unsigned flags;
     size_t n_labels, n_bounds, n_states;
+    int has_guard;
+    struct kymo_guard guard;
     const char *name, *help, *unit;
     const char *labels[MAX_LABELS], *values[MAX_LABELS];
     double bounds[MAX_BOUNDS];
@@ -75,12 +77,27 @@ static void read_strings(struct input *in, size_t n)
         make_legal(strings[3 + i]);
 }
 
+/* One of 42 guards, good and bad ones. */
+static void read_guard(struct input *in, unsigned which)
+{
+    static const uint32_t limits[] = {0, 1, 10000000, 10000001};
+    in->has_guard = which != 0;
+    if (!in->has_guard)
+        return;
+    in->guard.policy = (enum kymo_guard_policy)(which % 4);
+    in->guard.after_end = (enum kymo_after_end)(which / 4 % 3);
+    in->guard.max_series = limits[which / 12];
+    in->guard.max_value_bytes = which % 5 == 0 ? 3 : 0;
+    in->guard.idle_ns = which % 7 == 6 ? -1 : (int64_t)(which % 2) * INT64_MAX;
+}
+
 static void read_input(struct input *in, const uint8_t *data, size_t size)
 {
     memset(in, 0, sizeof(*in));
     in->kind = (enum kymo_kind)(data[0] < 128 ? KYMO_COUNTER + data[0] % 3 : KYMO_INFO + data[0] % 5);
     in->flags = data[1];
     in->n_labels = data[2] % (MAX_LABELS + 1);
+    read_guard(in, data[2] / (MAX_LABELS + 1));
     if (in->kind == KYMO_STATESET)
         in->n_states = data[3] % (MAX_LABELS + 1);
     else
@@ -132,6 +149,8 @@ static struct kymo_desc desc_of(const struct input *in)
         kymo_desc_set_states(&d, in->values, in->n_states);
     if (in->flags & UPDOWN)
         kymo_desc_set_gauge_mode(&d, KYMO_GAUGE_UPDOWN);
+    if (in->has_guard)
+        kymo_desc_set_guard(&d, &in->guard);
     return d;
 }
 
@@ -224,6 +243,19 @@ static void shown(char to[2048], const char *prefix, const char *name, enum kymo
         to[kymo__name_escape(to, full, strlen(full), kind, (enum kymo__scheme)escaping, 0)] = '\0';
 }
 
+/* A value of a series of our own may be too long for its guard; collectors' are theirs to bound. */
+static const char *value_shown(const struct input *in, size_t i)
+{
+    size_t max = in->guard.max_value_bytes != 0 ? in->guard.max_value_bytes : 1024;
+    return in->kind <= KYMO_HISTOGRAM && strlen(in->values[i]) > max ? "__other__" : in->values[i];
+}
+
+/* Who is among the heaviest is decided between pages: till then the overflow series takes it, then both are shown. */
+static int has_top(const struct input *in)
+{
+    return in->has_guard && in->guard.policy == KYMO_GUARD_TOP && in->kind <= KYMO_HISTOGRAM;
+}
+
 static void check_sample(const struct input *in, const struct text_page *page, const struct text_sample *sample,
                          int escaping)
 {
@@ -234,7 +266,8 @@ static void check_sample(const struct input *in, const struct text_page *page, c
     for (size_t i = 0; i < in->n_labels && sample->n_labels >= in->n_labels + skip; i++) {
         shown(name, "", in->labels[i], KYMO__LABEL_NAME, escaping);
         CHECK_STRING(labels[skip + i].name, name);
-        CHECK_STRING(labels[skip + i].value, in->values[i]);
+        if (!has_top(in) || strcmp(labels[skip + i].value, "__other__") != 0)
+            CHECK_STRING(labels[skip + i].value, value_shown(in, i));
     }
 }
 
@@ -272,7 +305,7 @@ static void check_page(const struct input *in, struct kymo_registry *reg, int es
         found++;
         CHECK_STRING(family->help, in->help);
         CHECK_STRING(family->type, words[in->kind]);
-        CHECK_U64(family->n_samples, n_lines(in));
+        CHECK(family->n_samples == n_lines(in) || (has_top(in) && family->n_samples == 2 * n_lines(in)));
         for (size_t j = 0; j < family->n_samples; j++)
             check_sample(in, &page, &page.samples[family->first_sample + j], escaping);
     }

@@ -134,7 +134,7 @@ static inline int page_mentions(struct kymo_registry *reg, const char *what)
     return found;
 }
 
-/* What kymo_refused_total says of a family and a reason; 0 if it says nothing. */
+/* What kymo_recordings_refused_total says of a family and a reason; 0 if it says nothing. */
 static inline uint64_t refused(struct kymo_registry *reg, const char *family, const char *reason)
 {
     struct page p = page_of(reg);
@@ -142,10 +142,28 @@ static inline uint64_t refused(struct kymo_registry *reg, const char *family, co
     const struct text_sample *sample;
     uint64_t found = 0;
     (void)text_parse(&parsed, p.text, p.n); /* page_of() has complained already */
-    for (size_t i = 0; (sample = text_find(&parsed, "kymo_refused_total", i)) != NULL; i++)
+    for (size_t i = 0; (sample = text_find(&parsed, "kymo_recordings_refused_total", i)) != NULL; i++)
         if (strcmp(text_label_value(&parsed, sample, "family"), family) == 0 &&
             strcmp(text_label_value(&parsed, sample, "reason"), reason) == 0)
             found = strtoull(sample->raw, NULL, 10);
+    text_page_free(&parsed);
+    page_free(&p);
+    return found;
+}
+
+/* The value of the one sample of this name whose label has this value; -1 if there is none. */
+static inline double page_labelled(struct kymo_registry *reg, const char *name, const char *label, const char *value)
+{
+    struct page p = page_of(reg);
+    struct text_page parsed;
+    const struct text_sample *sample;
+    double found = -1;
+    (void)text_parse(&parsed, p.text, p.n); /* page_of() has complained already */
+    for (size_t i = 0; (sample = text_find(&parsed, name, i)) != NULL; i++)
+        if (strcmp(text_label_value(&parsed, sample, label), value) == 0) {
+            CHECK(found == -1);
+            found = sample->value;
+        }
     text_page_free(&parsed);
     page_free(&p);
     return found;

@@ -66,13 +66,14 @@ class Proof:
             self.run(f"{point}.{i}", ["./dev", "fuzz", name, str(seconds)], f"./dev fuzz {name} {seconds}",
                      lambda text: "no finding")
 
-    def bench(self, point, wanted=lambda name: True):
-        """One row per benchmark that has a target."""
+    def bench(self, point, wanted=lambda name: True, area=None):
+        """One row per benchmark that has a target, of one area or of all."""
         if not self.wants(point):
             return
-        done = subprocess.run(["./dev", "bench", "--json"], cwd=ROOT, env=self.env, capture_output=True, text=True)
+        command = ["./dev", "bench", "--json"] + (["--only", area] if area else [])
+        done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True)
         if done.returncode != 0:
-            self.row(point, "./dev bench --json", f"exit {done.returncode}", False)
+            self.row(point, " ".join(command), f"exit {done.returncode}", False)
         for line in done.stdout.splitlines():
             row = json.loads(line)
             if row.get("target") is None or not wanted(row["name"]):
@@ -89,13 +90,16 @@ class Proof:
         return 1 if unmet else 0
 
 
-def begin(what):
-    """The options that every proof has; returns it, and for how long a fuzzer runs."""
+def begin(what, flags=()):
+    """The options that every proof has, and (name, help) of further ones; returns it, and for how long a fuzzer runs."""
     args = argparse.ArgumentParser(description=what)
+    for name, text in flags:
+        args.add_argument(name, action="store_true", help=text)
     args.add_argument("--build", required=True, type=pathlib.Path)
     args.add_argument("--only", default="", help="POINT[,POINT]")
     args.add_argument("--short", action="store_true", help="the tests' short forms")
     args.add_argument("--fuzz-seconds", type=int, default=60)
     options = args.parse_args()
     proof = Proof(options.build.resolve(), not options.short, [p for p in options.only.split(",") if p])
+    proof.options = options
     return proof, options.fuzz_seconds

@@ -82,10 +82,12 @@ def check_the_comparison(expected, got):
     nudged = {**got, some: 0.10000000000000002}
     lost = {k: v for k, v in got.items() if k != some}
     strange = {**got, ("strange", ()): 1.0}
-    refused = {**got, ("kymo_refused_total", (("family", "x"), ("reason", "nan"))): 1.0}
+    refused = {**got, ("kymo_recordings_refused_total", (("family", "x"), ("reason", "nan"))): 1.0}
+    dropped = {**got, ("kymo_series_dropped_total", (("family", "x"),)): 1.0}
     for wrong in (nudged, lost, strange):
         check(len(samples.compare(expected.samples, wrong, exempt)) == 1, "a difference was not seen")
-    check(len(samples.compare(expected.samples, refused, samples.own_and_untouched(refused))) == 1, "nor a refusal")
+    for wrong in (refused, dropped):
+        check(len(samples.compare(expected.samples, wrong, samples.own_and_untouched(wrong))) == 1, "nor a refusal")
 
 
 def digits_on_the_page(page):

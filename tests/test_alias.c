@@ -352,7 +352,7 @@ static void test_a_name_that_is_someone_else_s_is_refused(void)
               KYMO_ECLASH);
     CHECK_INT(try_alias(reg, "a", "b"), 0);
     CHECK_INT(try_alias(reg, "b", "d"), KYMO_EEXIST);
-    CHECK_INT(try_alias(reg, "d", "kymo_refused_total"), KYMO_EEXIST);
+    CHECK_INT(try_alias(reg, "d", "kymo_recordings_refused_total"), KYMO_EEXIST);
     registry_end(reg);
 }
 

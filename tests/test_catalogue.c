@@ -36,6 +36,10 @@ static void registry_end(struct kymo_registry *reg)
 
 #define CONSTANT "\"constant_labels\":{\"site\":\"a\\\"b\\\\c\\nd\\u0009e\",\"zone\":\"\xc3\xa9\"}"
 
+#define GUARD                                                                                                          \
+    "\"guard\":{\"policy\":\"plain\",\"after_end\":\"revive\",\"max_series\":2000,\"max_value_bytes\":1024,"           \
+    "\"linger_ms\":300000,\"idle_seconds\":0,\"touch\":\"no\",\"allow\":{}}"
+
 /* ---- own families ---- */
 
 static const struct kymo_alias aliases[] = {{"old_total", "2027-03"}, {"older_total", NULL}};
@@ -59,21 +63,21 @@ static void test_families_are_as_they_were_registered(void)
 {
     struct kymo_registry *reg = registry_new(1);
     struct page p = json_of(reg, kymo_registry_catalogue);
-    CHECK_STRING(p.text, "{\"families\":[]}");
+    CHECK_STRING(p.text, "{\"max_series\":10000,\"families\":[]}");
     page_free(&p);
     register_three(reg);
     p = json_of(reg, kymo_registry_catalogue);
     CHECK_STRING(
         p.text,
-        "{\"families\":["
+        "{\"max_series\":10000,\"families\":["
         "{\"name\":\"p_c_total\",\"type\":\"counter\",\"unit\":\"\",\"help\":\"A "
-        "\\\"c\\\".\\n\",\"labels\":[\"a\",\"b\"]," CONSTANT
-        ",\"exemplars\":4,\"aliases\":[{\"name\":\"p_old_total\",\"until\":\"2027-03\"},"
+        "\\\"c\\\".\\n\",\"labels\":[\"a\",\"b\"]," CONSTANT ",\"exemplars\":4," GUARD
+        ",\"aliases\":[{\"name\":\"p_old_total\",\"until\":\"2027-03\"},"
         "{\"name\":\"p_older_total\",\"until\":\"\"}]},"
         "{\"name\":\"p_g_celsius\",\"type\":\"gauge\",\"unit\":\"celsius\",\"help\":\"G.\",\"labels\":[]," CONSTANT
         ",\"aliases\":[]},"
         "{\"name\":\"p_h\",\"type\":\"histogram\",\"unit\":\"\",\"help\":\"H.\",\"labels\":[\"a\"]," CONSTANT
-        ",\"buckets\":[0.1,1,1e+300],\"native\":{},\"exemplars\":0,\"aliases\":[]}]}");
+        ",\"buckets\":[0.1,1,1e+300],\"native\":{},\"exemplars\":0," GUARD ",\"aliases\":[]}]}");
     page_free(&p);
     CHECK_INT(kymo_registry_unregister(reg, "p_g_celsius"), 0);
     p = json_of(reg, kymo_registry_catalogue);
@@ -108,6 +112,39 @@ static void test_defaults_are_shown_as_what_they_are(void)
     CHECK_JSON(p.text, "families.2.native",
                "{\"bucket_factor\":2,\"zero_threshold\":0,\"max_zero_threshold\":0.5,"
                "\"max_buckets\":7,\"min_reset_seconds\":1.5,\"max_exemplars\":3,\"exemplar_ttl_seconds\":0}");
+    page_free(&p);
+    registry_end(reg);
+}
+
+static void test_guards_are_shown_as_they_are_in_force(void)
+{
+    static const struct kymo_guard given = {KYMO_GUARD_LIMIT, KYMO_TO_OVERFLOW, 9, 99, 999, 7, 1500000000};
+    static const char *const models[] = {"b", "a \"q\"", "b", ""};
+    struct kymo_registry *reg = registry_new(1);
+    struct kymo_gauge_family *g;
+    struct kymo_counter *c;
+    CHECK_INT(kymo_counter_new(reg, KYMO_DESC(.name = "c_total", .help = "C."), &c), 0);
+    CHECK_INT(kymo_gauge_family_new(
+                  reg, KYMO_DESC(.name = "g", .help = "G.", KYMO_LABELS("user_id", "model"), .guard = &given), &g),
+              0);
+    CHECK_INT(kymo_registry_allow(reg, "p_g", "model", models, 4), 0);
+    struct page p = json_of(reg, kymo_registry_catalogue);
+    CHECK_JSON(p.text, "families.0.guard", "");
+    CHECK_JSON(p.text, "families.1.guard",
+               "{\"policy\":\"limit\",\"after_end\":\"overflow\",\"max_series\":9,\"max_value_bytes\":99,"
+               "\"linger_ms\":999,\"idle_seconds\":1.5,\"touch\":\"yes\","
+               "\"allow\":{\"model\":[\"b\",\"a \\\"q\\\"\",\"\"]}}");
+    page_free(&p);
+    CHECK_INT(kymo_registry_allow(reg, "p_g", "model", NULL, 0), 0);
+    CHECK_INT(
+        kymo_registry_set_guard(reg, "p_g", &(struct kymo_guard){.policy = KYMO_GUARD_LIMIT, .idle_ns = 5000000000}),
+        0);
+    CHECK_INT(kymo_registry_set_max_series(reg, 55), 0);
+    p = json_of(reg, kymo_registry_catalogue);
+    CHECK_JSON(p.text, "max_series", "55");
+    CHECK_JSON(p.text, "families.1.guard",
+               "{\"policy\":\"limit\",\"after_end\":\"revive\",\"max_series\":2000,\"max_value_bytes\":1024,"
+               "\"linger_ms\":300000,\"idle_seconds\":5,\"touch\":\"no\",\"allow\":{}}");
     page_free(&p);
     registry_end(reg);
 }
@@ -162,6 +199,7 @@ static void test_every_kind_is_named_and_collectors_are_too(void)
     CHECK_JSON(p.text, "families.5.type", "\"unknown\"");
     CHECK_JSON(p.text, "families.6.type", "\"histogram\"");
     CHECK_JSON(p.text, "families.6.buckets", ""); /* each value brings its own */
+    CHECK_JSON(p.text, "families.6.guard", "");
     CHECK_JSON(p.text, "families.7", "");
     page_free(&p);
     CHECK_INT(kymo_collector_detach(c), 0);
@@ -171,22 +209,26 @@ static void test_every_kind_is_named_and_collectors_are_too(void)
     registry_end(reg);
 }
 
+/* In the order of the page, which leaves out what has no points yet. */
 static void test_the_library_s_own_families_are_in_it(void)
 {
     struct kymo_registry *reg = registry_new(0);
     struct kymo_gauge *g;
     REQUIRE(kymo_gauge_new(reg, KYMO_DESC(.name = "g", .help = "G."), &g) == 0);
     struct page page = page_of(reg), p = json_of(reg, kymo_registry_catalogue);
+    const char *next = p.text;
     size_t n = 0;
     for (const char *at = page.text; (at = strstr(at, "# TYPE ")) != NULL; n++) {
-        char path[40], want[300];
+        char want[300];
         at += strlen("# TYPE ");
-        (void)snprintf(path, sizeof(path), "families.%zu.name", n);
-        (void)snprintf(want, sizeof(want), "\"%.*s\"", (int)strcspn(at, " "), at);
-        CHECK_JSON(p.text, path, want); /* in the order of the page */
+        (void)snprintf(want, sizeof(want), "{\"name\":\"%.*s\",\"type\"", (int)strcspn(at, " "), at);
+        next = strstr(next, want);
+        REQUIRE(next != NULL);
     }
     CHECK(n >= 5);
     CHECK_JSON(p.text, "families.1.collector", "\"kymo\"");
+    CHECK(strstr(p.text, "\"kymo_label_distinct_values\"") != NULL); /* of which nobody has refused any yet */
+    CHECK(strstr(page.text, "kymo_label_distinct_values") == NULL);
     page_free(&p);
     page_free(&page);
     registry_end(reg);
@@ -233,7 +275,7 @@ static void test_a_slow_sink_keeps_nobody_waiting(void)
     CHECK(json_valid(s.got.text, s.got.n));
     CHECK(strstr(s.got.text, "p_meanwhile_") == NULL); /* for the next one */
     CHECK(strstr(s.got.text, "p_k_state") == NULL);    /* detached before its turn */
-    CHECK(strstr(s.got.text, "p_g_499") != NULL && strstr(s.got.text, "kymo_refused_total") != NULL);
+    CHECK(strstr(s.got.text, "p_g_499") != NULL && strstr(s.got.text, "kymo_recordings_refused_total") != NULL);
     page_free(&s.got);
     registry_end(s.reg);
 }
@@ -361,7 +403,8 @@ static void test_helps_of_all_characters_are_valid(void)
 }
 
 TEST_MAIN(TEST(test_families_are_as_they_were_registered), TEST(test_defaults_are_shown_as_what_they_are),
-          TEST(test_every_kind_is_named_and_collectors_are_too), TEST(test_the_library_s_own_families_are_in_it),
-          TEST(test_a_slow_sink_keeps_nobody_waiting), TEST(test_a_collector_may_go_while_it_is_listed),
-          TEST(test_errors), TEST(test_each_failing_allocation_is_an_error_and_leaves_nothing),
+          TEST(test_guards_are_shown_as_they_are_in_force), TEST(test_every_kind_is_named_and_collectors_are_too),
+          TEST(test_the_library_s_own_families_are_in_it), TEST(test_a_slow_sink_keeps_nobody_waiting),
+          TEST(test_a_collector_may_go_while_it_is_listed), TEST(test_errors),
+          TEST(test_each_failing_allocation_is_an_error_and_leaves_nothing),
           TEST(test_helps_of_all_characters_are_valid))

@@ -79,6 +79,11 @@ static void must_refuse(const char *config, const char *sentence)
     kymo_registry_free(reg);
 }
 
+#define ALL_KEYS                                                                                                       \
+    "buckets, native, native.max_buckets, native.zero_threshold, native.max_zero_threshold, native.min_reset, "        \
+    "native.max_exemplars, native.exemplar_ttl, exemplars, max_series, guard, after_end, max_value_bytes, linger, "    \
+    "idle, touch, allow.<label>"
+
 static void test_an_error_says_its_line_and_what_is_allowed(void)
 {
     must_refuse("buckets = 1",
@@ -92,12 +97,8 @@ static void test_an_error_says_its_line_and_what_is_allowed(void)
     must_refuse("[a]\r\nbucket = 1\r\n", "config line 2: unknown key bucket: did you mean buckets?");
     must_refuse("[a]\nnative.min_rest=1h",
                 "config line 2: unknown key native.min_rest: did you mean native.min_reset?");
-    must_refuse("[a]\nspeed = 1", "config line 2: unknown key speed: there are buckets, native, native.max_buckets, "
-                                  "native.zero_threshold, native.max_zero_threshold, native.min_reset, "
-                                  "native.max_exemplars, native.exemplar_ttl, exemplars");
-    must_refuse("[a]\n = 1", "config line 2: unknown key : there are buckets, native, native.max_buckets, "
-                             "native.zero_threshold, native.max_zero_threshold, native.min_reset, "
-                             "native.max_exemplars, native.exemplar_ttl, exemplars");
+    must_refuse("[a]\nspeed = 1", "config line 2: unknown key speed: there are " ALL_KEYS);
+    must_refuse("[a]\n = 1", "config line 2: unknown key : there are " ALL_KEYS);
     must_refuse("[a]\nbuckets", "config line 2: neither a [section] nor key = value: buckets");
     must_refuse("[a]\nnative = yes\n\nnative = no", "config line 4: native is set twice in the section of line 1");
     must_refuse("[a]\nnative = Yes", "config line 2: native = Yes: give yes, no, or a factor above 1 such as 1.1");
@@ -173,6 +174,26 @@ static void test_values_that_mean_nothing_are_refused(void)
         "exemplars = 1000000001",
         "exemplars = 1.0",
         "exemplars = many",
+        "max_series = 0",
+        "max_series = 10000001",
+        "max_series = -1",
+        "guard = plain",
+        "guard = Top",
+        "guard =",
+        "guard = 1",
+        "after_end = overflowing",
+        "after_end =",
+        "max_value_bytes = 15",
+        "max_value_bytes = 60001",
+        "linger = 0",
+        "linger = 0s",
+        "linger = 50d",
+        "linger = 5",
+        "idle = 5",
+        "idle = -1s",
+        "idle = never",
+        "touch = 1",
+        "touch = maybe",
         "buckets = 0.0000000000000000000000000000000000000000000000000000000000000000001",
     };
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
@@ -308,6 +329,218 @@ static void test_exemplars_of_histograms_and_counters(void)
     registry_end(reg);
 }
 
+/* ---- guards ---- */
+
+/* The same with a family that has labels, of any kind. */
+static void must_guard(const char *config, enum kymo_kind kind, const struct kymo_desc *d, const char *at,
+                       const char *want)
+{
+    struct kymo_registry *reg = registry_of(config);
+    void *f;
+    CHECK_INT(kind == KYMO_COUNTER ? kymo_counter_family_new(reg, d, (struct kymo_counter_family **)&f)
+              : kind == KYMO_GAUGE ? kymo_gauge_family_new(reg, d, (struct kymo_gauge_family **)&f)
+                                   : kymo_histogram_family_new(reg, d, (struct kymo_histogram_family **)&f),
+              0);
+    struct page p = json_of(reg, kymo_registry_config);
+    CHECK_JSON(p.text, at, want);
+    page_free(&p);
+    registry_end(reg);
+}
+
+#define TENANTS KYMO_DESC(.name = "t_total", .help = "T.", KYMO_LABELS("tenant", "model"))
+
+static void test_the_keys_of_a_guard(void)
+{
+    static const struct {
+        const char *line, *at, *want;
+    } rows[] = {
+        {"max_series = 7", "families.0.guard.max_series", "7"},
+        {"max_series = 10000000", "families.0.guard.max_series", "10000000"},
+        {"guard = limit", "families.0.guard.policy", "\"limit\""},
+        {"guard = limit", "families.0.guard.max_series", "2000"},
+        {"guard = top", "families.0.guard.policy", "\"top\""},
+        {"guard = top", "families.0.guard.max_series", "100"},
+        {"after_end = overflow", "families.0.guard.after_end", "\"overflow\""},
+        {"after_end = revive", "families.0.guard.after_end", "\"revive\""},
+        {"max_value_bytes = 16", "families.0.guard.max_value_bytes", "16"},
+        {"max_value_bytes = 60000", "families.0.guard.max_value_bytes", "60000"},
+        {"linger = 1m", "families.0.guard.linger_ms", "60000"},
+        {"linger = 0.1ms", "families.0.guard.linger_ms", "1"}, /* rounded up */
+        {"linger = 49d", "families.0.guard.linger_ms", "4233600000"},
+        {"idle = 10m", "families.0.guard.idle_seconds", "600"},
+        {"idle = 0", "families.0.guard.idle_seconds", "0"},
+        {"idle = 250ms", "families.0.guard.idle_seconds", "0.25"},
+        {"touch = yes", "families.0.guard.touch", "\"yes\""},
+        {"touch = no", "families.0.guard.touch", "\"no\""},
+        {"touch = no", "families.0.keys", "[\"touch\"]"},
+        {"touch = no", "families.0.exemplars", "0"},
+        {"touch = no", "families.0.guard.policy", "\"plain\""},
+        {"idle = 1h\nmax_series = 5 # of them", "families.0.keys", "[\"max_series\",\"idle\"]"},
+        {"idle = 1h\n[t_*]\nidle = 2h", "families.0.guard.idle_seconds", "7200"},
+        {"idle = 1h\n[other]\nidle = 2h", "families.0.lines", "[1]"},
+        {"max_series = 3\nguard = top\nafter_end = overflow\nmax_value_bytes = 20\nlinger = 2s\nidle = 3s\ntouch = yes",
+         "families.0.guard",
+         "{\"policy\":\"top\",\"after_end\":\"overflow\",\"max_series\":3,\"max_value_bytes\":20,\"linger_ms\":2000,"
+         "\"idle_seconds\":3,\"touch\":\"yes\",\"allow\":{}}"},
+        {"max_series = 3\nguard = top\nafter_end = revive\nmax_value_bytes = 20\nlinger = 2s\nidle = 0\ntouch = no",
+         "rules.0",
+         "{\"line\":1,\"pattern\":\"*\",\"max_series\":3,\"guard\":\"top\",\"after_end\":\"revive\","
+         "\"max_value_bytes\":20,\"linger\":2,\"idle\":0,\"touch\":\"no\"}"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char config[200];
+        (void)snprintf(config, sizeof(config), "[*]\n%s\n", rows[i].line);
+        must_guard(config, KYMO_COUNTER, TENANTS, rows[i].at, rows[i].want);
+    }
+}
+
+static void test_a_guard_keeps_what_the_operator_does_not_mention(void)
+{
+    static const struct kymo_guard own = {KYMO_GUARD_TOP, KYMO_TO_OVERFLOW, 9, 99, 999, 1, 5000000000};
+    const struct kymo_desc *d = KYMO_DESC(.name = "t_total", .help = "T.", KYMO_LABELS("user_id"), .guard = &own);
+    must_guard(
+        "[*]\nidle = 0", KYMO_COUNTER, d, "families.0.guard",
+        "{\"policy\":\"top\",\"after_end\":\"overflow\",\"max_series\":9,\"max_value_bytes\":99,\"linger_ms\":999,"
+        "\"idle_seconds\":0,\"touch\":\"yes\",\"allow\":{}}");
+    must_guard("[*]\nguard = limit", KYMO_COUNTER, d, "families.0.guard.max_series", "9");
+    must_guard("[*]\ntouch = no\nafter_end = revive", KYMO_COUNTER, d, "families.0.guard.after_end", "\"revive\"");
+}
+
+static void test_a_gauge_has_no_heaviest(void)
+{
+    const struct kymo_desc *d = KYMO_DESC(.name = "g", .help = "G.", KYMO_LABELS("tenant"));
+    must_guard("[*]\nguard = top", KYMO_GAUGE, d, "families", "[]");
+    CHECK(book.level == KYMO_LOG_WARNING);
+    CHECK_STRING(book.last, "metric g: its configuration says guard = top, which gauges cannot have: it keeps its "
+                            "policy");
+    must_guard("[*]\nguard = top\nidle = 1s", KYMO_GAUGE, d, "families.0.keys", "[\"idle\"]");
+    must_guard("[*]\nguard = limit", KYMO_GAUGE, d, "families.0.guard.policy", "\"limit\"");
+    must_guard("[*]\nguard = top", KYMO_HISTOGRAM, d, "families.0.guard.policy", "\"top\"");
+    CHECK_U64(book.n, 0);
+}
+
+static double one(void *ctx)
+{
+    (void)ctx;
+    return 1;
+}
+
+static void test_what_has_no_labels_has_no_guard(void)
+{
+    static const char config[] = "[*]\nguard = top\nidle = 1s\nmax_series = 1\nallow.os = bsd\n";
+    struct kymo_registry *reg = registry_of(config);
+    struct kymo_counter *c;
+    CHECK_INT(kymo_counter_new(reg, KYMO_DESC(.name = "c_total", .help = "C."), &c), 0);
+    CHECK_INT(kymo_gauge_callback(reg, KYMO_DESC(.name = "cb", .help = "C."), one, NULL), 0);
+    CHECK_INT(kymo_info_new(reg, KYMO_DESC(.name = "host_info", .help = "H.", KYMO_LABELS("os")),
+                            (const char *const[]){"linux"}),
+              0);
+    struct page p = json_of(reg, kymo_registry_config);
+    CHECK_JSON(p.text, "families", "[]");
+    page_free(&p);
+    CHECK(page_has(reg, "host_info{os=\"linux\"} 1"));
+    CHECK_U64(book.n, 0);
+    registry_end(reg);
+}
+
+static void test_lists_of_values(void)
+{
+    static const struct {
+        const char *config, *lists, *keys;
+    } rows[] = {
+        {"allow.model = a", "{\"model\":[\"a\"]}", "[\"allow.model\"]"},
+        {"allow.model=b,a , c\t,a", "{\"model\":[\"b\",\"a\",\"c\"]}", "[\"allow.model\"]"},
+        {"allow.model = \"a, b\",\" # c\", \"\", d # e", "{\"model\":[\"a, b\",\" # c\",\"\",\"d\"]}",
+         "[\"allow.model\"]"},
+        {"allow.model = \"6\\\"\", \"\\\\x\", a\\b#c # d", "{\"model\":[\"6\\\"\",\"\\\\x\",\"a\\\\b#c\"]}",
+         "[\"allow.model\"]"},
+        {"allow.model = a\nallow.tenant = b", "{\"tenant\":[\"b\"],\"model\":[\"a\"]}",
+         "[\"allow.tenant\",\"allow.model\"]"},
+        {"allow.model = a\nallow.tenant = b\n[t_*]\nallow.model = c\n", "{\"tenant\":[\"b\"],\"model\":[\"c\"]}",
+         "[\"allow.tenant\",\"allow.model\"]"},
+        {"idle = 0\nallow.other = a", "{}", "[\"idle\"]"},
+        {"allow.model = \xc3\xa9", "{\"model\":[\"\xc3\xa9\"]}", "[\"allow.model\"]"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char config[200];
+        (void)snprintf(config, sizeof(config), "[*]\n%s\n", rows[i].config);
+        must_guard(config, KYMO_COUNTER, TENANTS, "families.0.keys", rows[i].keys);
+        must_guard(config, KYMO_COUNTER, TENANTS, "families.0.guard.allow", rows[i].lists);
+    }
+    must_guard("[*]\nallow.other = a", KYMO_COUNTER, TENANTS, "families", "[]");
+    must_guard("[*]\nallow.model = a\n[t_total]\nallow.x = a\n[t*]\nallow.model = b", KYMO_COUNTER, TENANTS,
+               "families.0.lines", "[1,5]");
+    must_guard("[*]\nallow.model = b, \"c d\"\nallow.tenant=e", KYMO_COUNTER, TENANTS, "rules.0",
+               "{\"line\":1,\"pattern\":\"*\",\"allow.model\":[\"b\",\"c d\"],\"allow.tenant\":[\"e\"]}");
+}
+
+static void test_a_list_s_errors_say_what_is_allowed(void)
+{
+#define ALLOWED                                                                                                        \
+    ": give values with commas between them, in quotes those that have blanks, commas or quotes: a, \"b c\", "         \
+    "\"6\\\"\""
+    must_refuse("[a]\nallow.x = a b", "config line 2: allow.x = a b" ALLOWED);
+    must_refuse("[a]\nallow.x =", "config line 2: allow.x = " ALLOWED);
+    must_refuse("[a]\nallow.x = a, # b", "config line 2: allow.x = a," ALLOWED);
+    must_refuse("[a]\nallow.x = ,a", "config line 2: allow.x = ,a" ALLOWED);
+    must_refuse("[a]\nallow.x = a,,b", "config line 2: allow.x = a,,b" ALLOWED);
+    must_refuse("[a]\nallow.x = \"a # b", "config line 2: allow.x = \"a # b" ALLOWED);
+    must_refuse("[a]\nallow.x = \"a\\", "config line 2: allow.x = \"a\\" ALLOWED);
+    must_refuse("[a]\nallow.x = \"\\n\"", "config line 2: allow.x = \"\\n\"" ALLOWED);
+    must_refuse("[a]\nallow.x = \"a\"b", "config line 2: allow.x = \"a\"b" ALLOWED);
+    must_refuse("[a]\nallow.x = a\"b\"", "config line 2: allow.x = a\"b\"" ALLOWED);
+    must_refuse("[a]\nallow.x = a\nallow.y = b\nallow.x = c",
+                "config line 4: allow.x is set twice in the section of line 1");
+    must_refuse("[a]\nallow. = a", "config line 2: unknown key allow.: did you mean allow.<label>?");
+    must_refuse("[a]\nallow = a", "config line 2: unknown key allow: did you mean allow.<label>?");
+    must_refuse("[a]\nalow.model = a", "config line 2: unknown key alow.model: did you mean allow.<label>?");
+    must_refuse("[a]\nallow.a-b = a", "config line 2: allow.a-b: that is no name of a label");
+    must_refuse("allow.x = a", "config line 1: allow.x stands before any section: write [*] above it if all metrics "
+                               "are meant");
+}
+
+static void test_the_registry_has_a_section(void)
+{
+    struct kymo_registry_stats stats = {.size = sizeof(stats)};
+    must_become("[@registry]\nmax_series = 77", PLAIN, "max_series", "77");
+    must_become("[@registry]\nmax_series = 77\n[*]\nidle = 0\n[ @registry ]\nmax_series = 78", PLAIN, "max_series",
+                "78");
+    must_become("[@registry]\nmax_series = 77", PLAIN, "rules",
+                "[{\"line\":1,\"pattern\":\"@registry\",\"max_series\":77}]");
+    must_become("[@registry]\n[*]\nmax_series = 5", PLAIN, "max_series", "10000");
+    must_guard("[@registry]\nmax_series = 77", KYMO_COUNTER, TENANTS, "families", "[]");
+    must_refuse("[@registry]\nmax_series = 0", "config line 2: max_series = 0: give a number from 1 to 10000000");
+    must_refuse("[@registry]\nidle = 0", "config line 2: idle is of metrics: in [@registry] there is max_series");
+    must_refuse("[@registry]\nallow.a = b", "config line 2: allow.a is of metrics: in [@registry] there is max_series");
+    must_refuse("\n[@other]", "config line 2: a section [@other]: with @ there is [@registry] alone");
+    struct kymo_registry *reg = registry_of("[@registry]\nmax_series = 77\n");
+    CHECK_INT(kymo_registry_get_stats(reg, &stats), 0);
+    CHECK_U64(stats.max_series, 77);
+    registry_end(reg);
+}
+
+static void test_lists_and_limits_are_in_force(void)
+{
+    struct kymo_registry *reg = registry_of("[@registry]\nmax_series = 3\n[t_*]\nallow.model = m1, \"m 2\"\n"
+                                            "max_value_bytes = 16\n[c_total]\nmax_series = 1\n");
+    struct kymo_counter_family *t, *c;
+    CHECK_INT(kymo_counter_family_new(reg, TENANTS, &t), 0);
+    CHECK_INT(kymo_counter_family_new(reg, KYMO_DESC(.name = "c_total", .help = "C.", KYMO_LABELS("x")), &c), 0);
+    kymo_counter_family_inc(c, KYMO_VALUES("a"));
+    kymo_counter_family_inc(c, KYMO_VALUES("b")); /* over the family's limit */
+    kymo_counter_family_inc(t, KYMO_VALUES("a", "m 2"));
+    kymo_counter_family_inc(t, KYMO_VALUES("a", "m3"));                /* not on the list */
+    kymo_counter_family_inc(t, KYMO_VALUES("a", "M1"));                /* nor that one: the same series */
+    kymo_counter_family_inc(t, KYMO_VALUES("b", "m1"));                /* over the registry's */
+    kymo_counter_family_inc(t, KYMO_VALUES("seventeen letters", "x")); /* both */
+    CHECK(page_has(reg, "c_total{x=\"a\"} 1"));
+    CHECK(page_has(reg, "c_total{x=\"__other__\"} 1"));
+    CHECK(page_has(reg, "t_total{tenant=\"a\",model=\"m 2\"} 1"));
+    CHECK(page_has(reg, "t_total{tenant=\"a\",model=\"__other__\"} 2"));
+    CHECK(page_has(reg, "t_total{tenant=\"__other__\",model=\"__other__\"} 2"));
+    registry_end(reg);
+}
+
 /* ---- names ---- */
 
 static void test_later_sections_win_key_by_key(void)
@@ -391,7 +624,7 @@ static void test_nothing_said_is_nothing_changed(void)
     must_become("# x", PLAIN, "source", "\"options\"");
     struct kymo_registry *reg = registry_of(NULL);
     struct page p = json_of(reg, kymo_registry_config);
-    CHECK_STRING(p.text, "{\"source\":\"none\",\"rules\":[],\"families\":[]}");
+    CHECK_STRING(p.text, "{\"source\":\"none\",\"rules\":[],\"max_series\":10000,\"families\":[]}");
     page_free(&p);
     registry_end(reg);
 }
@@ -484,7 +717,8 @@ static void test_rules_can_be_read_back(void)
     struct page p = json_of(reg, kymo_registry_config);
     CHECK_STRING(p.text, "{\"source\":\"options\",\"rules\":[{\"line\":2,\"pattern\":\"a_*\",\"buckets\":\"none\","
                          "\"native\":1.25,\"native.zero_threshold\":0,\"native.min_reset\":3600,\"exemplars\":3},"
-                         "{\"line\":9,\"pattern\":\"\\\"q\\\\\",\"native\":\"no\"}],\"families\":[]}");
+                         "{\"line\":9,\"pattern\":\"\\\"q\\\\\",\"native\":\"no\"}],\"max_series\":10000,"
+                         "\"families\":[]}");
     page_free(&p);
     registry_end(reg);
 }
@@ -504,7 +738,8 @@ static void test_numbers_are_read_as_written_in_any_locale(void)
 
 static void test_each_failing_allocation_leaves_nothing(void)
 {
-    static const char config[] = "[a]\nbuckets = 1,2\n[b*]\nbuckets = web\nnative = 1.1\n";
+    static const char config[] = "[a]\nbuckets = 1,2\n[b*]\nbuckets = web\nnative = 1.1\nallow.x = a, \"b c\"\n"
+                                 "allow.y = d\n[@registry]\nmax_series = 5\n";
     file_write(config, strlen(config));
     REQUIRE(setenv("KYMO_CONFIG", path, 1) == 0);
     for (int from_file = 0; from_file < 2; from_file++) {
@@ -521,6 +756,39 @@ static void test_each_failing_allocation_leaves_nothing(void)
     }
     REQUIRE(unsetenv("KYMO_CONFIG") == 0);
     REQUIRE(unlink(path) == 0);
+}
+
+static void test_each_failing_allocation_of_a_list_registers_nothing(void)
+{
+    for (size_t n = 1, failed = 1; failed != 0; n++) {
+        struct kymo_registry *reg = registry_of("[*]\nallow.tenant = a, b\nallow.model = c\n");
+        struct kymo_registry_stats stats = {.size = sizeof(stats)};
+        struct kymo_counter_family *f;
+        heap_arm(&heap, n, 0);
+        int r = kymo_counter_family_new(reg, TENANTS, &f);
+        failed = heap.failed;
+        heap_arm(&heap, 0, 0);
+        CHECK_INT(r, failed != 0 ? KYMO_ENOMEM : 0);
+        CHECK_INT(kymo_registry_get_stats(reg, &stats), 0);
+        CHECK_U64(stats.n_families, failed == 0);
+        registry_end(reg);
+        REQUIRE(n < 1000);
+    }
+}
+
+static void first_example_does_what_it_says(const char *config)
+{
+    must_become(config, KYMO_DESC(.name = "http_request_duration_seconds", .help = "H."), "families.0.buckets",
+                "[0.05,0.1,0.2,0.3,0.5,1,2,5]");
+    must_become(config, KYMO_DESC(.name = "engine_request_tokens", .help = "H."), "families.0.native.bucket_factor",
+                "1.05");
+    must_become(config, PLAIN, "max_series", "20000");
+    must_guard(config, KYMO_COUNTER,
+               KYMO_DESC(.name = "llm_tenant_tokens_total", .help = "T.", KYMO_LABELS("tenant", "model")),
+               "families.0.guard",
+               "{\"policy\":\"top\",\"after_end\":\"revive\",\"max_series\":50,\"max_value_bytes\":1024,"
+               "\"linger_ms\":300000,\"idle_seconds\":3600,\"touch\":\"no\","
+               "\"allow\":{\"model\":[\"llama-70b\",\"qwen-7b\",\"phi 4, mini\"]}}");
 }
 
 /* Each block of the document that begins with ```ini, as it stands there. */
@@ -546,12 +814,8 @@ static void test_the_examples_of_the_document_are_good(void)
         *at++ = '\0';
         registry_end(registry_of(config));
         n_blocks++;
-        if (n_blocks == 1) {
-            must_become(config, KYMO_DESC(.name = "http_request_duration_seconds", .help = "H."), "families.0.buckets",
-                        "[0.05,0.1,0.2,0.3,0.5,1,2,5]");
-            must_become(config, KYMO_DESC(.name = "engine_request_tokens", .help = "H."),
-                        "families.0.native.bucket_factor", "1.05");
-        }
+        if (n_blocks == 1)
+            first_example_does_what_it_says(config);
     }
     CHECK(n_blocks >= 2);
 }
@@ -591,6 +855,15 @@ int main(int argc, char **argv)
         TEST(test_details_of_native_histograms),
         TEST(test_a_histogram_is_left_some_buckets),
         TEST(test_exemplars_of_histograms_and_counters),
+        TEST(test_the_keys_of_a_guard),
+        TEST(test_a_guard_keeps_what_the_operator_does_not_mention),
+        TEST(test_a_gauge_has_no_heaviest),
+        TEST(test_what_has_no_labels_has_no_guard),
+        TEST(test_lists_of_values),
+        TEST(test_a_list_s_errors_say_what_is_allowed),
+        TEST(test_the_registry_has_a_section),
+        TEST(test_lists_and_limits_are_in_force),
+        TEST(test_each_failing_allocation_of_a_list_registers_nothing),
         TEST(test_later_sections_win_key_by_key),
         TEST(test_patterns),
         TEST(test_a_family_is_found_by_the_names_it_had),

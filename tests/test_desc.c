@@ -169,8 +169,7 @@ static void test_labels(void)
         for (int kind = 1; kind <= 3; kind++)
             must_refuse(reg, (enum kymo_kind)kind,
                         KYMO_DESC(.name = "x", .help = "H.", KYMO_LABELS("first", bad[i].label)), bad[i].error);
-    must_refuse(reg, KYMO_HISTOGRAM, KYMO_DESC(.name = "x", .help = "H.", KYMO_LABELS("le")), KYMO_ERESERVED);
-    must_take(reg, KYMO_COUNTER, KYMO_DESC(.name = "c_total", .help = "H.", KYMO_LABELS("le", "_", "a1", "Z_9")));
+    must_take(reg, KYMO_COUNTER, KYMO_DESC(.name = "c_total", .help = "H.", KYMO_LABELS("LE", "_", "a1", "Z_9")));
     must_refuse(reg, KYMO_COUNTER, KYMO_DESC(.name = "x", .help = "H.", .labels = NULL, .n_labels = 1), KYMO_ELABEL);
 
     char text[33][8];
@@ -187,35 +186,173 @@ static void test_labels(void)
     kymo_registry_free(reg);
 }
 
-static void test_a_constant_le_shuts_histograms_out(void)
+/* Of any kind that can have labels, so that whoever reads the error reads the same one everywhere. */
+static const struct kymo_desc *labelled(enum kymo_kind kind, const char *const label[1], const struct kymo_guard *guard)
 {
-    struct kymo_registry *reg = registry_with(NULL, "le");
-    must_refuse(reg, KYMO_HISTOGRAM, KYMO_DESC(.name = "h", .help = "H."), KYMO_ERESERVED);
-    must_take(reg, KYMO_COUNTER, KYMO_DESC(.name = "c_total", .help = "H."));
+    static const char *const states[] = {"on"};
+    static struct kymo_desc d;
+    kymo_desc_init(&d, "x_info", "H.");
+    kymo_desc_set_labels(&d, label, 1);
+    if (kind == KYMO_STATESET)
+        kymo_desc_set_states(&d, states, 1);
+    d.guard = guard;
+    return &d;
+}
+
+static void test_labels_of_the_server_and_the_formats_are_reserved_in_every_kind(void)
+{
+    static const char *const reserved[] = {"job", "instance", "le", "quantile", "__x", "__name__"};
+    struct kymo_registry *reg = registry_with(NULL, NULL);
+    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
+        for (int kind = KYMO_COUNTER; kind <= KYMO_UNKNOWN; kind++) {
+            must_refuse(reg, (enum kymo_kind)kind, labelled((enum kymo_kind)kind, &reserved[i], NULL), KYMO_ERESERVED);
+            CHECK(strstr(book.last, reserved[i]) != NULL);
+        }
+    must_refuse(reg, KYMO_STATESET, KYMO_DESC(.name = "job", .help = "H.", KYMO_STATES("a")), KYMO_ENAME);
     kymo_registry_free(reg);
 }
 
-/* The label itself is named too: the family may have thirty of them. */
-static void test_lines_with_a_label_of_their_own_reserve_it(void)
+static void test_constant_labels_must_not_be_reserved_either(void)
 {
-    struct kymo_registry *reg = registry_with(NULL, NULL), *le = registry_with(NULL, "le"),
-                         *quantile = registry_with(NULL, "quantile");
-    const struct kymo_desc *with_le = KYMO_DESC(.name = "x", .help = "H.", KYMO_LABELS("le"));
-    const struct kymo_desc *with_quantile = KYMO_DESC(.name = "y", .help = "H.", KYMO_LABELS("quantile"));
-    const struct kymo_desc *without = KYMO_DESC(.name = "z", .help = "H.");
-    must_refuse(reg, KYMO_GAUGE_HISTOGRAM, with_le, KYMO_ERESERVED);
-    must_refuse(reg, KYMO_SUMMARY, with_quantile, KYMO_ERESERVED);
-    must_take(reg, KYMO_SUMMARY, with_le);
-    must_take(reg, KYMO_GAUGE_HISTOGRAM, with_quantile);
-    must_refuse(le, KYMO_GAUGE_HISTOGRAM, without, KYMO_ERESERVED);
-    CHECK(strstr(book.last, "label le") != NULL);
-    must_take(le, KYMO_SUMMARY, without);
-    must_refuse(quantile, KYMO_SUMMARY, without, KYMO_ERESERVED);
-    CHECK(strstr(book.last, "label quantile") != NULL);
-    must_take(quantile, KYMO_HISTOGRAM, without);
+    static const char *const reserved[] = {"job", "instance", "le", "quantile", "__x", "__name__"};
+    struct kymo_label label = {NULL, "v"};
+    struct kymo_registry_options o;
+    struct kymo_registry *reg;
+    memset(&o, 0, sizeof(o));
+    o.size = sizeof(o);
+    o.log = log_note;
+    o.log_ctx = &book;
+    o.const_labels = &label;
+    o.n_const_labels = 1;
+    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
+        label.name = reserved[i];
+        CHECK_INT(kymo_registry_new(&o, &reg), KYMO_ERESERVED);
+        CHECK(reg == NULL && strstr(book.last, reserved[i]) != NULL);
+    }
+    label.name = "ip"; /* has one value */
+    CHECK_INT(kymo_registry_new(&o, &reg), 0);
     kymo_registry_free(reg);
-    kymo_registry_free(le);
-    kymo_registry_free(quantile);
+}
+
+/* ---- guards ---- */
+
+static const char *const unbounded[] = {"user_id",  "customer_id", "request_id", "session_id",
+                                        "trace_id", "span_id",     "email",      "ip"};
+
+static void test_labels_without_bound_need_a_policy_in_every_kind(void)
+{
+    static const struct kymo_guard plain = {.policy = KYMO_GUARD_PLAIN, .max_series = 5},
+                                   limit = {.policy = KYMO_GUARD_LIMIT}, top = {.policy = KYMO_GUARD_TOP};
+    for (size_t i = 0; i < sizeof(unbounded) / sizeof(unbounded[0]); i++)
+        for (int n = KYMO_COUNTER; n <= KYMO_UNKNOWN; n++) {
+            enum kymo_kind kind = (enum kymo_kind)n;
+            struct kymo_registry *reg = registry_with(NULL, NULL);
+            must_refuse(reg, kind, labelled(kind, &unbounded[i], NULL), KYMO_EUNBOUNDED);
+            CHECK(strstr(book.last, unbounded[i]) != NULL);
+            CHECK(strstr(book.last, "KYMO_GUARD_LIMIT") != NULL);
+            must_refuse(reg, kind, labelled(kind, &unbounded[i], &plain), KYMO_EUNBOUNDED);
+            if (kind == KYMO_COUNTER || kind == KYMO_HISTOGRAM) {
+                must_take(reg, kind, labelled(kind, &unbounded[i], &top));
+                kymo_registry_free(reg);
+                reg = registry_with(NULL, NULL);
+            } else {
+                must_refuse(reg, kind, labelled(kind, &unbounded[i], &top), KYMO_EGUARD);
+            }
+            must_take(reg, kind, labelled(kind, &unbounded[i], &limit));
+            kymo_registry_free(reg);
+        }
+}
+
+static void test_names_like_those_without_bound_are_fine(void)
+{
+    static const char *const fine[] = {"user", "User_id", "user_ids", "id", "ips", "mail", "_ip", "trace"};
+    struct kymo_registry *reg = registry_with(NULL, NULL);
+    must_take(reg, KYMO_GAUGE, KYMO_DESC(.name = "g", .help = "H.", .labels = fine, .n_labels = 8));
+    kymo_registry_free(reg);
+}
+
+static void test_guards(void)
+{
+    static const struct kymo_guard bad[] = {
+        {.idle_ns = -1},
+        {.idle_ns = INT64_MIN},
+        {.policy = (enum kymo_guard_policy)3},
+        {.policy = (enum kymo_guard_policy)(-1)},
+        {.after_end = (enum kymo_after_end)2},
+        {.max_series = 10000001},
+        {.max_series = UINT32_MAX},
+    };
+    static const struct kymo_guard good[] = {
+        {.idle_ns = INT64_MAX}, {.max_series = 10000000},        {.max_series = 1},
+        {.max_value_bytes = 1}, {.max_value_bytes = UINT32_MAX}, {.linger_ms = UINT32_MAX},
+        {.touch = 7},           {.policy = KYMO_GUARD_LIMIT},    {.after_end = KYMO_TO_OVERFLOW},
+    };
+    static const char *const label[] = {"l"};
+    struct kymo_registry *reg = registry_with(NULL, NULL);
+    for (int kind = KYMO_COUNTER; kind <= KYMO_UNKNOWN; kind++)
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+            must_refuse(reg, (enum kymo_kind)kind, labelled((enum kymo_kind)kind, label, &bad[i]), KYMO_EGUARD);
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        char name[16];
+        struct kymo_desc d = *labelled(KYMO_GAUGE, label, &good[i]);
+        (void)snprintf(name, sizeof(name), "g%zu", i);
+        d.name = name;
+        must_take(reg, KYMO_GAUGE, &d);
+    }
+    for (int kind = KYMO_COUNTER; kind <= KYMO_HISTOGRAM; kind++) /* without labels */
+        must_refuse(reg, (enum kymo_kind)kind, KYMO_DESC(.name = "x", .help = "H.", .guard = &good[2]), KYMO_EGUARD);
+    must_refuse(reg, KYMO_GAUGE,
+                KYMO_DESC(.name = "x", .help = "H.", KYMO_LABELS("l"), KYMO_GUARD(.policy = KYMO_GUARD_TOP)),
+                KYMO_EGUARD);
+    must_take(reg, KYMO_COUNTER,
+              KYMO_DESC(.name = "x", .help = "H.", KYMO_LABELS("l"), KYMO_GUARD(.policy = KYMO_GUARD_TOP)));
+    must_take(reg, KYMO_HISTOGRAM,
+              KYMO_DESC(.name = "h", .help = "H.", KYMO_LABELS("l"), KYMO_GUARD(.policy = KYMO_GUARD_TOP)));
+    kymo_registry_free(reg);
+}
+
+/* A visitor sees the guard as it is in force; where none was given there is none to see. */
+static int see_guard(void *ctx, const struct kymo_family *family)
+{
+    const struct kymo_guard *g = family->desc->guard, *want = ctx;
+    CHECK((g != NULL) == (family->name[0] == 'g'));
+    if (g != NULL) {
+        CHECK_INT((int)g->policy, (int)want->policy);
+        CHECK_U64(g->max_series, want->max_series);
+        CHECK_U64(g->max_value_bytes, want->max_value_bytes);
+        CHECK_U64(g->linger_ms, want->linger_ms);
+        CHECK(g->idle_ns == want->idle_ns);
+    }
+    return 0;
+}
+
+static int see_nothing(void *ctx, const struct kymo_family *family, const struct kymo_point *point)
+{
+    (void)ctx;
+    (void)family;
+    (void)point;
+    return 0;
+}
+
+static void test_zeros_of_a_guard_are_its_defaults(void)
+{
+    struct kymo_guard given[] = {{.idle_ns = 7}, {.policy = KYMO_GUARD_TOP}, {KYMO_GUARD_LIMIT, 0, 3, 4, 5, 6, 7}};
+    struct kymo_guard want[] = {{0, 0, 2000, 1024, 300000, 0, 7},
+                                {KYMO_GUARD_TOP, 0, 100, 1024, 300000, 0, 0},
+                                {KYMO_GUARD_LIMIT, 0, 3, 4, 5, 6, 7}};
+    for (size_t i = 0; i < 3; i++) {
+        const struct kymo_visitor visitor = {sizeof(visitor), &want[i], see_guard, see_nothing, NULL};
+        struct kymo_registry *reg = registry_with(NULL, NULL);
+        struct kymo_counter_family *f, *without;
+        REQUIRE(kymo_counter_family_new(reg, KYMO_DESC(.name = "g", .help = "H.", KYMO_LABELS("l"), .guard = &given[i]),
+                                        &f) == 0);
+        REQUIRE(kymo_counter_family_new(reg, KYMO_DESC(.name = "x", .help = "H.", KYMO_LABELS("l")), &without) == 0);
+        memset(&given[i], 0xff, sizeof(given[i])); /* it was copied */
+        kymo_counter_inc(kymo_counter_with(f, KYMO_VALUES("v")));
+        kymo_counter_inc(kymo_counter_with(without, KYMO_VALUES("v")));
+        CHECK_INT(kymo_registry_visit(reg, &visitor), 0);
+        kymo_registry_free(reg);
+    }
 }
 
 static void test_the_log_names_the_label_that_is_wrong(void)
@@ -588,8 +725,8 @@ static void test_the_library_s_own_names_are_taken(void)
 {
     struct kymo_registry *reg;
     REQUIRE(kymo_registry_new(NULL, &reg) == 0);
-    CHECK_INT(add(reg, KYMO_COUNTER, KYMO_DESC(.name = "kymo_refused_total", .help = "H.")), KYMO_EEXIST);
-    CHECK_INT(add(reg, KYMO_COUNTER, KYMO_DESC(.name = "kymo_refused", .help = "H.")), KYMO_ECLASH);
+    CHECK_INT(add(reg, KYMO_COUNTER, KYMO_DESC(.name = "kymo_recordings_refused_total", .help = "H.")), KYMO_EEXIST);
+    CHECK_INT(add(reg, KYMO_COUNTER, KYMO_DESC(.name = "kymo_recordings_refused", .help = "H.")), KYMO_ECLASH);
     kymo_registry_free(reg);
 }
 
@@ -617,6 +754,14 @@ static void test_sizes(void)
     CHECK_INT(add(reg, KYMO_GAUGE, &d), KYMO_EINVAL);
     d.size = offsetof(struct kymo_desc, help);
     CHECK_INT(add(reg, KYMO_GAUGE, &d), KYMO_EINVAL);
+    for (size_t left = 0; left < sizeof(void *); left++) { /* part of the last pointer is no pointer */
+        char name[16];
+        (void)snprintf(name, sizeof(name), "cut_%zu", left);
+        kymo_desc_init(&d, name, "H.");
+        memset(&d.guard, 0xff, sizeof(d.guard));
+        d.size = offsetof(struct kymo_desc, guard) + left;
+        CHECK_INT(add(reg, KYMO_GAUGE, &d), 0);
+    }
     CHECK_INT(add(reg, KYMO_GAUGE, NULL), KYMO_EINVAL);
     CHECK_INT(add(NULL, KYMO_GAUGE, KYMO_DESC(.name = "x", .help = "H.")), KYMO_EINVAL);
     CHECK_INT(add_single(NULL, KYMO_COUNTER, KYMO_DESC(.name = "x", .help = "H.")), KYMO_EINVAL);
@@ -677,7 +822,7 @@ static void test_each_error_has_a_name_and_a_sentence_of_its_own(void)
         for (size_t j = 0; j < i; j++)
             CHECK(strcmp(all[i].text, all[j].text) != 0);
     }
-    CHECK_INT(N, 22);
+    CHECK_INT(N, 24);
     CHECK_STRING(kymo_strerror(0), "success");
     CHECK_STRING(kymo_strerror(1), "unknown error");
     CHECK_STRING(kymo_strerror(-1), "unknown error");
@@ -686,10 +831,14 @@ static void test_each_error_has_a_name_and_a_sentence_of_its_own(void)
 }
 
 TEST_MAIN(TEST(test_names), TEST(test_long_names_with_and_without_prefix), TEST(test_labels),
-          TEST(test_a_constant_le_shuts_histograms_out), TEST(test_lines_with_a_label_of_their_own_reserve_it),
-          TEST(test_the_log_names_the_label_that_is_wrong), TEST(test_help), TEST(test_units), TEST(test_bounds),
-          TEST(test_gauge_modes), TEST(test_kinds_that_there_are_not), TEST(test_an_info_says_so_at_its_end),
-          TEST(test_states), TEST(test_a_state_set_s_name_is_the_name_of_a_label), TEST(test_native_options),
+          TEST(test_labels_of_the_server_and_the_formats_are_reserved_in_every_kind),
+          TEST(test_constant_labels_must_not_be_reserved_either),
+          TEST(test_labels_without_bound_need_a_policy_in_every_kind),
+          TEST(test_names_like_those_without_bound_are_fine), TEST(test_guards),
+          TEST(test_zeros_of_a_guard_are_its_defaults), TEST(test_the_log_names_the_label_that_is_wrong),
+          TEST(test_help), TEST(test_units), TEST(test_bounds), TEST(test_gauge_modes),
+          TEST(test_kinds_that_there_are_not), TEST(test_an_info_says_so_at_its_end), TEST(test_states),
+          TEST(test_a_state_set_s_name_is_the_name_of_a_label), TEST(test_native_options),
           TEST(test_exemplars_are_of_counters_and_histograms), TEST(test_labels_on_a_single_series),
           TEST(test_aliases_are_checked), TEST(test_names_that_would_write_each_other_s_lines_clash_in_both_orders),
           TEST(test_a_state_set_clashes_like_a_gauge), TEST(test_a_clash_ends_when_the_family_does),

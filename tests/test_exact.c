@@ -182,7 +182,9 @@ static void totals_are_exact(struct watch *watch, unsigned n_writers, uint64_t n
     CHECK_DOUBLE(kymo_counter_value(m.inc), all);
     CHECK_DOUBLE(kymo_gauge_value(m.updown), -1.75 * all);
     CHECK_U64(exact_count(m.observe), n * n_writers);
-    CHECK(text_find(&page, "kymo_refused_total", 0) == NULL || page_total(&page, "kymo_refused_total") == 0);
+    CHECK(text_find(&page, "kymo_recordings_refused_total", 0) == NULL ||
+          page_total(&page, "kymo_recordings_refused_total") == 0);
+    CHECK_DOUBLE(page_total(&page, "kymo_series_dropped_total"), 0);
     text_page_free(&page);
 }
 

@@ -928,33 +928,44 @@ static void test_each_failing_allocation_leaves_nothing(void)
     }
 }
 
-/* The smallest segment, filled with blocks: each failure is one by name, costs no memory, and what is there works. */
-static void test_a_full_segment_is_an_error_and_no_more(void)
+/*
+ * The smallest segment, filled with blocks: who finds no room shares the overflow series, which has a block of its own;
+ * that costs no memory, and what is there works.
+ */
+static void test_a_full_segment_is_an_overflow_and_no_more(void)
 {
     struct kymo_registry_options o = {.size = sizeof(o), .segment_bytes = (size_t)1 << 20};
     struct kymo_histogram_family *f;
-    struct kymo_histogram *first, *h;
+    struct kymo_histogram *first, *h, *last = NULL;
     const struct kymo_exemplar ex = {NULL, 0, 7};
     char value[16];
     unsigned n = 0;
     REQUIRE(kymo_registry_new(&o, &bed.reg) == 0);
-    REQUIRE(kymo_histogram_family_new(
-                bed.reg, KYMO_DESC(.name = "h", .help = "x", .exemplar_every = 1, KYMO_LABELS("i"), BED_BOUNDS), &f) ==
-            0);
+    REQUIRE(kymo_histogram_family_new(bed.reg,
+                                      KYMO_DESC(.name = "h", .help = "x", .exemplar_every = 1, KYMO_LABELS("i"),
+                                                BED_BOUNDS, KYMO_GUARD(.max_series = 10000)),
+                                      &f) == 0);
     first = h = kymo_histogram_with(f, KYMO_VALUES("first"));
     REQUIRE(first != NULL);
-    for (; h != NULL && n < 10000; n++) {
+    for (; h != last && n < 10000; n++) {
         (void)snprintf(value, sizeof(value), "%u", n);
+        last = h;
         h = kymo_histogram_with(f, KYMO_VALUES(value));
+        REQUIRE(h != NULL);
     }
-    CHECK(h == NULL && n > 100 && n < 5000);
+    CHECK(h == last && h != first && n > 100 && n < 5000);
     size_t used = segment_used();
     for (int i = 0; i < 50; i++)
-        CHECK(kymo_histogram_with(f, KYMO_VALUES("one more")) == NULL);
+        CHECK(kymo_histogram_with(f, KYMO_VALUES("one more")) == h);
     CHECK_U64(segment_used(), used);
-    CHECK_U64(refused(bed.reg, "h", "memory"), 51);
+    CHECK_DOUBLE(page_labelled(bed.reg, "kymo_series", "family", "h"), n - 1); /* and the first, but not the last two */
     kymo_histogram_observe_exemplar(first, 1, &ex);
     CHECK_U64(block_of(first)->classic[0].claim >> 16, 1);
+    kymo_histogram_observe_exemplar(h, 1, &ex);
+    CHECK_DOUBLE(page_labelled(bed.reg, "h_count", "i", "__other__"), 1);
+    CHECK_DOUBLE(page_labelled(bed.reg, "kymo_series_dropped_total", "family", "h"), 1);
+    CHECK_U64(refused(bed.reg, "h", "memory"), 0);
+    CHECK_U64(look(bed.reg, "h")->n, 1); /* its exemplar: it is the last on the page */
     kymo_registry_free(bed.reg);
 }
 
@@ -972,4 +983,4 @@ TEST_MAIN(TEST(test_an_exemplar_is_kept_as_it_was_given), TEST(test_a_histogram_
           TEST(test_logarithms_are_good_to_the_last_bit_but_one), TEST(test_the_store_follows_its_model),
           TEST(test_the_store_begins_anew_after_its_ranks_were_torn),
           TEST(test_a_block_serves_another_series_and_is_empty_then), TEST(test_each_failing_allocation_leaves_nothing),
-          TEST(test_a_full_segment_is_an_error_and_no_more))
+          TEST(test_a_full_segment_is_an_overflow_and_no_more))

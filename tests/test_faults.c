@@ -98,6 +98,9 @@ static struct kymo_counter_family *empty_family;
 static struct kymo_histogram_family *wide_family;
 static double wide_bounds[500];
 
+/* More than fit anywhere here: it is memory that ends first. */
+enum { MANY_SERIES = 100000 };
+
 static int bare_new(struct kymo_registry **reg)
 {
     static const struct kymo_label labels[] = {{"site", "a\"b"}, {"zone", ""}};
@@ -109,6 +112,7 @@ static int bare_new(struct kymo_registry **reg)
     o.prefix = "pre_";
     o.const_labels = labels;
     o.n_const_labels = 2;
+    o.max_series = MANY_SERIES;
     return kymo_registry_new(&o, reg);
 }
 
@@ -729,7 +733,10 @@ static void test_recordings_all_count_while_memory_is_short(void)
 static struct kymo_counter_family *numbered(struct kymo_registry *reg, const char *name)
 {
     struct kymo_counter_family *f;
-    REQUIRE(kymo_counter_family_new(reg, KYMO_DESC(.name = name, .help = "Numbered.", KYMO_LABELS("i")), &f) == 0);
+    REQUIRE(kymo_counter_family_new(
+                reg,
+                KYMO_DESC(.name = name, .help = "Numbered.", KYMO_LABELS("i"), KYMO_GUARD(.max_series = MANY_SERIES)),
+                &f) == 0);
     return f;
 }
 
@@ -788,41 +795,63 @@ static struct kymo_registry *smallest(struct log_book *book)
     o.size = sizeof(o);
     o.allocator = &allocator;
     o.segment_bytes = 1024 * 1024;
+    o.max_series = MANY_SERIES;
     o.log = log_note;
     o.log_ctx = book;
     REQUIRE(kymo_registry_new(&o, &reg) == 0);
     return reg;
 }
 
-static void test_a_full_segment_is_refused_by_name_and_the_rest_goes_on(void)
+/* Makes series until one finds no room; how many have theirs. The handle after the last one is the overflow's. */
+static size_t fill_up(struct kymo_registry *reg, struct kymo_counter_family *f, struct kymo_counter **handles)
 {
-    struct log_book book = {0};
-    struct kymo_registry *reg = smallest(&book);
-    struct kymo_counter_family *f = numbered(reg, "n_total");
-    static struct kymo_counter *handles[100000];
-    size_t n = 0;
     char value[128];
-    for (; n < 100000; n++) {
+    for (size_t n = 0; n < MANY_SERIES; n++) {
         (void)snprintf(value, sizeof(value), "%0100zu", n);
         handles[n] = kymo_counter_with(f, KYMO_VALUES(value));
-        if (handles[n] == NULL)
-            break;
+        REQUIRE(handles[n] != NULL);
+        if (stats_of(reg).n_series == n)
+            return n;
         kymo_counter_inc(handles[n]);
         if (n % 500 == 0) {
             struct page p = page_of(reg);
             page_free(&p);
         }
     }
-    REQUIRE(n > 1000 && n < 100000);
-    CHECK_U64(refused(reg, "n_total", "memory"), 1);
+    return MANY_SERIES;
+}
+
+/* A hundred label sets more have one handle together, of which all that is recorded is counted, and take no memory. */
+static void overflow_further(struct kymo_registry *reg, struct kymo_counter_family *f, struct kymo_counter *overflow)
+{
+    char value[128];
+    CHECK(page_labelled(reg, "n_total", "i", "__other__") == -1); /* nothing was recorded there yet */
+    CHECK_DOUBLE(page_labelled(reg, "kymo_series_dropped_total", "family", "n_total"), 0);
     size_t used = stats_of(reg).segment_used_bytes;
     for (int i = 0; i < 100; i++) {
         (void)snprintf(value, sizeof(value), "%0100d", 200000 + i);
-        CHECK(kymo_counter_with(f, KYMO_VALUES(value)) == NULL);
+        struct kymo_counter *c = kymo_counter_with(f, KYMO_VALUES(value));
+        CHECK(c == overflow);
+        kymo_counter_add_int(c, 2);
         kymo_counter_family_inc(f, KYMO_VALUES(value));
     }
-    CHECK_U64(refused(reg, "n_total", "memory"), 201);
+    CHECK_DOUBLE(page_labelled(reg, "n_total", "i", "__other__"), 300);
+    CHECK_DOUBLE(kymo_counter_value(overflow), 0); /* it has no series of its own */
+    CHECK_DOUBLE(page_labelled(reg, "kymo_series_dropped_total", "family", "n_total"), 200);
+    CHECK_U64(refused(reg, "n_total", "memory"), 0);
     CHECK_U64(stats_of(reg).segment_used_bytes, used);
+}
+
+static void test_what_finds_no_room_in_a_full_segment_goes_to_the_overflow_series(void)
+{
+    struct log_book book = {0};
+    struct kymo_registry *reg = smallest(&book);
+    struct kymo_counter_family *f = numbered(reg, "n_total");
+    static struct kymo_counter *handles[MANY_SERIES];
+    char value[128];
+    size_t n = fill_up(reg, f, handles);
+    REQUIRE(n > 1000 && n < MANY_SERIES);
+    overflow_further(reg, f, handles[n]);
     for (size_t i = 0; i < n; i++) {
         (void)snprintf(value, sizeof(value), "%0100zu", i);
         CHECK(kymo_counter_with(f, KYMO_VALUES(value)) == handles[i]);
@@ -891,7 +920,11 @@ static void test_threads_in_a_full_segment_record_in_the_shared_store(void)
     REQUIRE(bed_fill(&bed) == 0);
     f = numbered(bed.reg, "n_total");
     number_from_to(f, 0, 60000);
-    CHECK(refused(bed.reg, "n_total", "memory") > 0);
+    double kept = page_labelled(bed.reg, "kymo_series", "family", "n_total");
+    double others = page_labelled(bed.reg, "n_total", "i", "__other__");
+    CHECK(kept > 0 && others > 0 && kept + others == 60000);
+    CHECK_DOUBLE(page_labelled(bed.reg, "kymo_series_dropped_total", "family", "n_total"), others);
+    CHECK_U64(refused(bed.reg, "n_total", "memory"), 0);
     record_from_threads(&bed);
     CHECK_INT(kymo_registry_sweep(bed.reg, 0), 0);
     record_from_threads(&bed);
@@ -935,7 +968,7 @@ static const struct test tests[] = {
     TEST(test_a_call_that_keeps_failing_takes_no_more_memory),
     TEST(test_a_column_that_cannot_be_made_known_is_not_lost),
     TEST(test_a_scrape_short_of_memory_shows_own_series_or_fails),
-    TEST(test_a_full_segment_is_refused_by_name_and_the_rest_goes_on),
+    TEST(test_what_finds_no_room_in_a_full_segment_goes_to_the_overflow_series),
     TEST(test_a_full_segment_refuses_registrations_by_name),
     TEST(test_threads_in_a_full_segment_record_in_the_shared_store),
     TEST(test_no_file_is_left_open),

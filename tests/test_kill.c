@@ -9,7 +9,7 @@
  *
  * The second part needs no luck: it runs one call step by step with the processor's trap flag, and at each instruction
  * forks a child that never comes back to it. The child has what a killed writer would have left, byte by byte, and
- * must go on with it.
+ * must go on with it: a series that was being made or ended is there whole or not at all, and all others as they were.
  */
 #include "native_torture.h"
 
@@ -379,6 +379,24 @@ static void arena_free(void *ctx, void *ptr, size_t bytes)
 /* The system's clock is read again if it ticked meanwhile: in single steps, again and again. */
 static struct stopped_clock stopped;
 
+/* How often the end of the series "gone" was announced, and of one of the same labels that came after it. */
+static struct {
+    unsigned of_first, of_second;
+} ends;
+
+enum { FIRST_VALUE = 5 };
+
+static void note_end(void *ctx, const struct kymo_event *event)
+{
+    int counter = event->family->kind == KYMO_COUNTER;
+    (void)ctx;
+    if (event->point->labels_len != 8 || memcmp(event->point->labels, "i=\"gone\"", 8) != 0)
+        return;
+    uint64_t v = counter ? event->point->value.counter.whole : event->point->value.histogram.count;
+    ends.of_first += v == FIRST_VALUE;
+    ends.of_second += v != FIRST_VALUE;
+}
+
 static void metrics_in_arena(void)
 {
     const size_t bytes = (size_t)256 << 20;
@@ -386,7 +404,7 @@ static void metrics_in_arena(void)
     stopped = (struct stopped_clock){1700000000000000000, 0};
     const struct kymo_clock clock = {sizeof(clock), &stopped, stopped_wall, stopped_monotonic};
     struct kymo_registry_options o = {
-        .size = sizeof(o), .allocator = &allocator, .clock = &clock, .no_self_metrics = 1};
+        .size = sizeof(o), .allocator = &allocator, .clock = &clock, .event = note_end, .no_self_metrics = 1};
     arena.at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     REQUIRE(arena.at != MAP_FAILED);
     arena.end = arena.at + bytes;
@@ -635,6 +653,189 @@ static void call_scrape(unsigned round)
     (void)kymo_registry_write(m.reg, kymo_format_find("text"), &sink);
 }
 
+/* ---- what a survivor must find where a series was ending ---- */
+
+enum { FORGOTTEN, IDLE };              /* why it ends */
+enum { REVIVED, REPLACED, NO_HANDLE }; /* with a handle out and KYMO_REVIVE or KYMO_TO_OVERFLOW, or with none */
+
+/* A family with the series "gone", which ends with 5 in it, and "stays", which has 7. */
+static struct {
+    int why, mode, histogram;
+    struct kymo_counter_family *c;
+    struct kymo_histogram_family *h;
+    void *gone, *stays; /* handles */
+} ending;
+
+static void *ending_with(const char *value)
+{
+    return ending.histogram ? (void *)kymo_histogram_with(ending.h, KYMO_VALUES(value))
+                            : (void *)kymo_counter_with(ending.c, KYMO_VALUES(value));
+}
+
+static void ending_add(void *handle, unsigned n)
+{
+    if (ending.histogram)
+        kymo_histogram_observe_n(handle, 4, n);
+    else
+        kymo_counter_add_int(handle, n);
+}
+
+static uint64_t ending_value(const void *handle)
+{
+    return ending.histogram ? exact_count(handle) : (uint64_t)kymo_counter_value(handle);
+}
+
+/* Through the old handle, or by labels if there is none. */
+static void ending_add_to_gone(unsigned n)
+{
+    if (ending.mode != NO_HANDLE)
+        ending_add(ending.gone, n);
+    for (unsigned i = 0; ending.mode == NO_HANDLE && i < n; i++) {
+        if (ending.histogram)
+            kymo_histogram_family_observe(ending.h, 4, KYMO_VALUES("gone"));
+        else
+            kymo_counter_family_inc(ending.c, KYMO_VALUES("gone"));
+    }
+}
+
+static const char *ending_name(void)
+{
+    return ending.histogram ? "exact_ending" : "ending_total";
+}
+
+static int ending_forget(const char *value)
+{
+    return kymo_registry_forget(m.reg, ending_name(), KYMO_VALUES(value));
+}
+
+/* What a page shows; -1: it is not there. */
+struct shown {
+    double gone, stays, fresh, others; /* fresh: "new", others: "__other__" */
+};
+
+static struct shown ending_shown(void)
+{
+    static struct watch watch;
+    struct shown shown = {-1, -1, -1, -1};
+    const char *name = ending.histogram ? "exact_ending_count" : "ending_total";
+    const struct text_sample *s;
+    memset(&watch, 0, sizeof(watch));
+    struct text_page page = watch_page(&watch, m.reg);
+    for (size_t i = 0; (s = text_find(&page, name, i)) != NULL; i++) {
+        const char *value = text_label_value(&page, s, "i");
+        double *of = strcmp(value, "gone") == 0        ? &shown.gone
+                     : strcmp(value, "stays") == 0     ? &shown.stays
+                     : strcmp(value, "new") == 0       ? &shown.fresh
+                     : strcmp(value, "__other__") == 0 ? &shown.others
+                                                       : NULL;
+        CHECK(of == NULL || *of == -1); /* no series twice */
+        if (of != NULL)
+            *of = s->value;
+    }
+    text_page_free(&page);
+    CHECK_DOUBLE(shown.stays, 7);
+    return shown;
+}
+
+/* Whether it has ended by now: then it was announced, once, or a second time if it was stopped right after that. */
+static int has_ended(void)
+{
+    CHECK(ends.of_first <= 2 && ends.of_second == 0);
+    return ends.of_first != 0;
+}
+
+/* The three that were recorded are where the labels live, and if nothing lives, in the overflow series. */
+static void three_are_there(struct shown now, int was_ready)
+{
+    if (!has_ended()) {
+        CHECK_DOUBLE(now.gone, FIRST_VALUE + 3);
+        CHECK_DOUBLE(now.others, -1);
+    } else if (ending.mode == REPLACED || (!was_ready && now.gone == -1)) {
+        CHECK_DOUBLE(now.gone, -1);
+        CHECK_DOUBLE(now.others, 3);
+        CHECK(ending.mode != NO_HANDLE);
+    } else {
+        CHECK_DOUBLE(now.gone, 3);
+        CHECK_DOUBLE(now.others, -1);
+    }
+}
+
+/* Its labels are asked for again, and others: each has a series of its own, among many more. */
+static void survive_end_and_create(void)
+{
+    enum { MORE = 24 };
+    void *more[MORE], *gone = ending_with("gone"), *fresh = ending_with("new");
+    char value[8];
+    CHECK(gone != NULL && fresh != NULL && gone != fresh);
+    CHECK(ending.mode == NO_HANDLE || gone == ending.gone);
+    CHECK(ending_with("stays") == ending.stays);
+    uint64_t before = ending_value(gone);
+    ending_add(gone, 10);
+    ending_add(fresh, 20);
+    for (unsigned i = 0; i < MORE; i++) {
+        (void)snprintf(value, sizeof(value), "%u", i);
+        more[i] = ending_with(value);
+        CHECK_U64(ending_value(more[i]), 0); /* K7 */
+        ending_add(more[i], 100 + i);
+    }
+    for (unsigned i = 0; i < MORE; i++)
+        CHECK_U64(ending_value(more[i]), 100 + i);
+    CHECK_U64(ending_value(gone), before + 10);
+    CHECK_U64(ending_value(fresh), 20);
+    CHECK_U64(ending_value(ending.stays), 7);
+    struct shown now = ending_shown();
+    CHECK_DOUBLE(now.gone, (double)before + 10);
+    CHECK_DOUBLE(now.fresh, 20);
+}
+
+/* What was asked for again ends again, as a series should. */
+static void survive_end_and_forget(void)
+{
+    unsigned announced = ends.of_second;
+    struct shown before = ending_shown();
+    CHECK_INT(ending_forget("gone"), 0);
+    CHECK_U64(ends.of_second, announced + 1);
+    CHECK_INT(ending_forget("new"), 0);
+    CHECK_INT(ending_forget("gone"), KYMO_ENOENT);
+    struct shown now = ending_shown();
+    CHECK(now.gone == -1 && now.fresh == -1 && now.others == before.others);
+    ending_add_to_gone(2);
+    now = ending_shown();
+    CHECK_DOUBLE(now.gone, ending.mode == REPLACED ? -1 : 2);
+    CHECK_DOUBLE(now.others, ending.mode != REPLACED ? before.others : before.others == -1 ? 2 : before.others + 2);
+    void *fresh = ending_with("new");
+    CHECK(fresh != NULL);
+    CHECK_U64(ending_value(fresh), 0); /* K7 */
+}
+
+/* Every other child records before anything was settled. */
+static void survive_end(unsigned round)
+{
+    int early = (int)(stepper.steps / stepper.stride % 2);
+    if (early)
+        ending_add_to_gone(3);
+    struct shown now = ending_shown();
+    if (!early) {
+        CHECK_DOUBLE(now.gone, has_ended() ? -1 : FIRST_VALUE);
+        CHECK_DOUBLE(now.others, -1);
+        ending_add_to_gone(3);
+        now = ending_shown();
+    }
+    three_are_there(now, !early);
+    survive_end_and_create();
+    survive_end_and_forget();
+    survive_recording(round);
+}
+
+static void call_end(unsigned round)
+{
+    (void)round;
+    if (ending.why == IDLE)
+        (void)kymo_registry_sweep(m.reg, 0);
+    else
+        (void)ending_forget("gone");
+}
+
 /* ---- the calls ---- */
 
 static void recordings_are_stopped_everywhere(void)
@@ -723,6 +924,68 @@ static void creations_are_stopped_everywhere(void)
     kymo_registry_free(m.reg);
 }
 
+static void ending_new(int why, int mode, int histogram)
+{
+    const struct kymo_guard guard = {.after_end = mode == REPLACED ? KYMO_TO_OVERFLOW : KYMO_REVIVE,
+                                     .idle_ns = why == IDLE ? 1000000000 : 0};
+    memset(&ends, 0, sizeof(ends));
+    memset(&ending, 0, sizeof(ending));
+    ending.why = why;
+    ending.mode = mode;
+    ending.histogram = histogram;
+    if (histogram)
+        REQUIRE(kymo_histogram_family_new(
+                    m.reg, EXACT_DESC(.name = "exact_ending", .exemplar_every = 1, KYMO_LABELS("i"), .guard = &guard),
+                    &ending.h) == 0);
+    else
+        REQUIRE(kymo_counter_family_new(
+                    m.reg, KYMO_DESC(.name = "ending_total", .help = "x", KYMO_LABELS("i"), .guard = &guard),
+                    &ending.c) == 0);
+    ending.gone = ending_with("gone");
+    ending.stays = ending_with("stays");
+    ending_add(ending.gone, FIRST_VALUE);
+    ending_add(ending.stays, 6);
+    if (mode == NO_HANDLE && histogram)
+        kymo_histogram_release(ending.gone);
+    else if (mode == NO_HANDLE)
+        kymo_counter_release(ending.gone);
+    stopped.monotonic_ns = 1000000000;
+    CHECK_INT(kymo_registry_sweep(m.reg, 0), 0); /* sees both change; from here on, only one does */
+    stopped.monotonic_ns += why == IDLE ? 2000000000 : 0;
+    ending_add(ending.stays, 1);
+}
+
+/* The same in the process that went through it. */
+static void ending_is_over(void)
+{
+    struct shown now = ending_shown();
+    CHECK_U64(ends.of_first, 1);
+    CHECK_DOUBLE(now.gone, -1);
+    ending_add_to_gone(3);
+    three_are_there(ending_shown(), 1);
+    counts_are(&known, 0);
+}
+
+static void ends_are_stopped_everywhere(void)
+{
+    static const char *const whys[] = {"the forgetting of a", "an idle sweep over a"};
+    static const char *const kinds[] = {"counter", "histogram"};
+    static const char *const modes[] = {"to be revived", "to be replaced", "without a handle"};
+    char name[80];
+    for (int i = 0; i < 12; i++) {
+        const struct stepped end = {name, call_end, survive_end, 1, 1};
+        (void)snprintf(name, sizeof(name), "%s %s %s", whys[i / 6], kinds[i % 2], modes[i / 2 % 3]);
+        metrics_in_arena();
+        all_calls(10);
+        known = counts_read();
+        ending_new(i / 6, i / 2 % 3, i % 2);
+        stepper.stride = test_long() ? 1 : 29;
+        stop_everywhere_in(&end);
+        ending_is_over();
+        kymo_registry_free(m.reg);
+    }
+}
+
 /* Another thread has the shard that there is, so that this one gets a new one, chunk by chunk. */
 static pthread_barrier_t meet;
 
@@ -774,9 +1037,11 @@ static void recordings_are_stopped_everywhere(void)
 #define natives_are_stopped_everywhere recordings_are_stopped_everywhere
 #define creations_are_stopped_everywhere recordings_are_stopped_everywhere
 #define shards_that_change_hands_are_stopped_everywhere recordings_are_stopped_everywhere
+#define ends_are_stopped_everywhere recordings_are_stopped_everywhere
 
 #endif
 
 TEST_MAIN(TEST(a_killed_writer_leaves_whole_updates), TEST(a_child_writes_nowhere_its_parent_writes),
           TEST(recordings_are_stopped_everywhere), TEST(natives_are_stopped_everywhere),
-          TEST(creations_are_stopped_everywhere), TEST(shards_that_change_hands_are_stopped_everywhere))
+          TEST(creations_are_stopped_everywhere), TEST(ends_are_stopped_everywhere),
+          TEST(shards_that_change_hands_are_stopped_everywhere))

@@ -1019,14 +1019,21 @@ static void test_a_registry_of_many_series_arrives_once_and_whole(void)
     static struct tally tally;
     static const struct kymo_label site = {"site", "here"};
     const struct kymo_registry_options options = {
-        .size = sizeof options, .const_labels = &site, .n_const_labels = 1, .no_self_metrics = 1};
+        .size = sizeof options,
+        .const_labels = &site,
+        .n_const_labels = 1,
+        .no_self_metrics = 1,
+        .max_series = sizeof tally.seen,
+    };
     const struct kymo_sink sink = {sizeof sink, &tally, count_chunk};
     struct kymo_registry *reg;
     struct kymo_counter_family *family;
     REQUIRE(kymo_registry_new(&options, &reg) == 0);
-    REQUIRE(kymo_counter_family_new(
-                reg, KYMO_DESC(.name = "many_total", .help = "One of many.", KYMO_LABELS("number", "text")), &family) ==
-            0);
+    REQUIRE(
+        kymo_counter_family_new(reg,
+                                KYMO_DESC(.name = "many_total", .help = "One of many.", KYMO_LABELS("number", "text"),
+                                          KYMO_GUARD(.max_series = sizeof tally.seen)),
+                                &family) == 0);
     for (size_t i = 0; i < sizeof tally.seen; i++) {
         char number[24];
         snprintf(number, sizeof number, "%zu", i);

@@ -3,6 +3,7 @@
 """test_readme.py - the README's program, pasted as it stands, compiles, runs and prints what it should.
 
 Compiled with the strictest warnings against the public headers and the shared library of the build folder.
+Excerpts of programs compile as well.
 Exit: 0 or 1.
 """
 
@@ -18,11 +19,24 @@ BUILD = pathlib.Path(os.environ["KYMO_BUILD_ROOT"])
 WANTED = ["# HELP requests_total Requests.", "# TYPE requests_total counter", 'requests_total{code="200"} 1']
 
 
-def program():
-    blocks = re.findall(r"```c\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
-    if len(blocks) != 1:
-        sys.exit(f"README.md has {len(blocks)} C programs, not one")
-    return blocks[0]
+def blocks():
+    """The program, and excerpts of programs."""
+    every = re.findall(r"```c\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    programs = [block for block in every if "int main(" in block]
+    if len(programs) != 1:
+        sys.exit(f"README.md has {len(programs)} C programs, not one")
+    return programs[0], [block for block in every if block not in programs]
+
+
+def excerpt_compiles(text):
+    """Each line as what it is: part of a descriptor, or a statement among things of the names that README uses."""
+    lines = [f'(void)KYMO_DESC(.name = "x", .help = "x", {line});' if line.startswith("KYMO_GUARD(") else line
+             for line in text.splitlines()]
+    source = ["#include <kymo/kymo.h>", "int excerpt(struct kymo_registry *, const char *const *, size_t);",
+              "int excerpt(struct kymo_registry *reg, const char *const *codes, size_t n)", "{", *lines,
+              "    return reg != NULL && codes != NULL && n != 0;", "}"]
+    subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{ROOT / 'include'}",
+                    "-fsyntax-only", "-xc", "-"], input="\n".join(source) + "\n", check=True, text=True)
 
 
 def main_lines(text):
@@ -31,7 +45,9 @@ def main_lines(text):
 
 
 def main():
-    text = program()
+    text, excerpts = blocks()
+    for excerpt in excerpts:
+        excerpt_compiles(excerpt)
     lines = main_lines(text)
     if len(lines) > 15:
         sys.exit(f"the README promises fifteen lines of C, there are {len(lines)}")
@@ -47,7 +63,7 @@ def main():
     missing = [line for line in WANTED if line not in page]
     if missing:
         sys.exit(f"not on the page: {missing}")
-    print(f"{len(lines)} lines, {len(page)} lines of page")
+    print(f"{len(lines)} lines, {len(page)} lines of page; {len(excerpts)} excerpts that compile")
 
 
 if __name__ == "__main__":

@@ -48,6 +48,17 @@ static struct kymo_counter_family *family_new(struct kymo_registry *reg, const c
     return f;
 }
 
+/* The same with room for more series, or longer values, than there is without a word. */
+static struct kymo_counter_family *large_family_new(struct kymo_registry *reg, const char *name)
+{
+    struct kymo_counter_family *f;
+    REQUIRE(kymo_counter_family_new(reg,
+                                    KYMO_DESC(.name = name, .help = "Family.", KYMO_LABELS("v"),
+                                              KYMO_GUARD(.max_series = 10000, .max_value_bytes = 60000)),
+                                    &f) == 0);
+    return f;
+}
+
 /* ---- options ---- */
 
 static void *no_alloc(void *ctx, size_t bytes)
@@ -734,18 +745,25 @@ static void test_label_values_of_every_shape_are_found_again(void)
 static void test_long_label_values_work_up_to_the_limit_and_not_beyond(void)
 {
     struct kymo_registry *reg = registry_new();
-    struct kymo_counter_family *f = family_new(reg, "f_total"), *g;
-    REQUIRE(kymo_counter_family_new(reg, KYMO_DESC(.name = "g_total", .help = "G.", KYMO_LABELS("a", "b")), &g) == 0);
+    struct kymo_counter_family *f = large_family_new(reg, "f_total"), *g;
+    REQUIRE(kymo_counter_family_new(
+                reg,
+                KYMO_DESC(.name = "g_total", .help = "G.", KYMO_LABELS("a", "b"), KYMO_GUARD(.max_value_bytes = 60000)),
+                &g) == 0);
     char *longest = repeat('x', 60000), *too_long = repeat('x', 60001), *half = repeat('"', 30000);
     struct kymo_counter *c = kymo_counter_with(f, KYMO_VALUES(longest));
     CHECK(c != NULL && c == kymo_counter_with(f, KYMO_VALUES(longest)));
     kymo_counter_inc(c);
+    CHECK_DOUBLE(page_labelled(reg, "f_total", "v", longest), 1); /* under its own name, and no other */
     CHECK(kymo_counter_with(f, KYMO_VALUES(too_long)) == NULL);
     kymo_counter_family_inc(f, KYMO_VALUES(too_long));
     CHECK_U64(refused(reg, "f_total", "too_long"), 2);
     CHECK(kymo_counter_with(g, KYMO_VALUES(half, half)) != NULL);
     CHECK(kymo_counter_with(g, KYMO_VALUES(half, longest)) == NULL);
     CHECK_U64(refused(reg, "g_total", "too_long"), 1);
+    CHECK_DOUBLE(page_labelled(reg, "g_total", "a", half), 0);
+    CHECK(page_labelled(reg, "f_total", "v", "__other__") == -1); /* nothing was cut or folded on the way */
+    CHECK(page_labelled(reg, "g_total", "b", "__other__") == -1);
     free(longest);
     free(too_long);
     free(half);
@@ -800,7 +818,7 @@ static void test_ten_thousand_series_are_each_found_again(void)
     static const char *const formats[] = {"%d", "0000000000000000%d", "%d\"", "%08d%08d"};
     for (size_t k = 0; k < 4; k++) {
         struct kymo_registry *reg = registry_new();
-        struct kymo_counter_family *f = family_new(reg, "f_total");
+        struct kymo_counter_family *f = large_family_new(reg, "f_total");
         char value[64];
         for (int i = 0; i < N; i++) {
             (void)snprintf(value, sizeof(value), formats[k], i, i);

@@ -232,7 +232,7 @@ def check_page(page, rows):
         check_histogram(page, name, values.values())
     # An exemplar that met another one being written is dropped and counted; its observation is not.
     refused = {s: v for s, v in page.items()
-               if s.startswith("kymo_refused_total") and v != "0" and 'reason="exemplar_busy"' not in s}
+               if s.startswith("kymo_recordings_refused_total") and v != "0" and 'reason="exemplar_busy"' not in s}
     check_equal(refused, {}, "refused recordings")
 
 
@@ -1009,7 +1009,7 @@ def test_bad_options_are_refused_with_a_sentence():
 def test_help_states_the_rates():
     status, out, _ = run_to_end("--help")
     check_equal(status, 0, "status")
-    for text in ("--trace", "--speed", "--port", "--seconds", "--threads", "KYMO_CONFIG", f"{PREFILL} tokens/s",
+    for text in ("--trace", "--speed", "--port", "--seconds", "--threads", "--bomb", "KYMO_CONFIG", f"{PREFILL} tokens/s",
                  f"{DECODE} tokens/s"):
         check(text in out, text, "is not in", out)
 
@@ -1062,6 +1062,106 @@ def test_a_terminal_sees_a_live_line():
             process.terminate()
     os.close(master)
     check_equal(process.returncode, 0, "exit status")
+
+
+# ---- the bomb ----
+
+# What bomb.c sends: of four requests one is honest, one has a model that is unknown, two a tenant that is.
+BOMB_REQUESTS = 400000
+HONEST = ("ash", "birch", "cedar", "elm", "fir", "larch", "oak", "pine")
+HONEST_TOKENS, UNKNOWN_TOKENS = {"prompt": 400, "completion": 150}, {"prompt": 3, "completion": 1}
+# family: (limit, what was sent)
+BOMBED = {
+    "llm_requests_rejected_total": (50, BOMB_REQUESTS // 4),
+    "llm_tenant_requests_total": (20, BOMB_REQUESTS * 3 // 4),
+    "llm_tenant_tokens_total": (40, BOMB_REQUESTS // 4 * sum(HONEST_TOKENS.values())
+                                + BOMB_REQUESTS // 2 * sum(UNKNOWN_TOKENS.values())),
+}
+
+
+def said_of_the_bomb(lines):
+    return [line.removeprefix("replay: bomb: ") for line in lines if line.startswith("replay: bomb: ")]
+
+
+def numbers_of(said, begin):
+    """The numbers of the first line that begins so."""
+    line = next((line for line in said if line.startswith(begin)), None)
+    check(line is not None, "no line", begin, "in", said)
+    return [int(n) for n in re.findall(r"(?<![\w.])\d+(?![\w.])", line[len(begin):])]
+
+
+def series_of(page, family):
+    return {series: float(value) for series, value in page.items() if series.startswith(family + "{")}
+
+
+def check_bombed_family(page, said, family):
+    limit, sent = BOMBED[family]
+    series = series_of(page, family)
+    check_equal(sum(series.values()), sent, f"sum of {family}")
+    # Of the heaviest, as many as have just left still stand there.
+    check(len(series) <= (2 * limit if "tenant" in family else limit) + 1, family, "has", len(series), "series")
+    own = {"kymo_series": len(series) - 1, "kymo_series_limit": limit}
+    check_equal({name: int(page[f'{name}{{family="{family}"}}']) for name in own}, own, "what the page says")
+    rest = sum(value for name, value in series.items() if '="__other__"' in name)
+    about = said[said.index(family) + 1:]
+    check_equal(numbers_of(about, "  kymo_series ")[:2], [*own.values()], "what it said")
+    check_equal(numbers_of(about, "  sent "), [sent, sent, rest], "sent, on the page, and as __other__")
+    check(0 < rest < sent, family, "has", rest, "of", sent, "as __other__")
+
+
+def test_what_is_dropped_is_counted_and_its_label_is_named():
+    with Replay("--bomb", "--speed", "max", "--seconds", "60") as replay:
+        replay.wait_for_end_of_trace()
+        page = replay.page()
+    said = said_of_the_bomb(replay.lines)
+    family, n_models = "llm_requests_rejected_total", BOMB_REQUESTS // 4
+    dropped = n_models - BOMBED[family][0]  # each model is asked for once
+    check_equal(numbers_of(said, "  kymo_series ")[2], dropped, "dropped, as it said")
+    check_equal(page[f'kymo_series_dropped_total{{family="{family}"}}'], str(dropped), "dropped, on the page")
+    estimate, = numbers_of(said, "  kymo_label_distinct_values of model:")
+    check(abs(estimate / n_models - 1) < 0.05, "models are estimated at", estimate, "not", n_models)
+    check_equal(page[f'kymo_label_distinct_values{{family="{family}",label="model"}}'], str(estimate), "on the page")
+    check_equal([line for line in said if line.endswith("  <- the culprit")],
+                [f"  kymo_label_distinct_values of model: {estimate}  <- the culprit"], "the culprits")
+
+
+def test_a_bomb_of_labels_leaves_page_and_memory_their_size():
+    with Replay("--bomb", "--speed", "max", "--seconds", "60") as replay:
+        replay.wait_for_end_of_trace()
+        page = replay.page()
+    said = said_of_the_bomb(replay.lines)
+    check_page(page, read_trace(SMALL))
+    check_equal(numbers_of(said, ""), [BOMB_REQUESTS, BOMB_REQUESTS * 3 // 4], "requests, and invented values")
+    for family in BOMBED:
+        check_bombed_family(page, said, family)
+    for what in ("page", "registry"):
+        before, early, after = numbers_of(said, f"bytes of the {what}: ")
+        check(0 < before < early and after < early * 1.03, what, "had", before, early, after, "bytes")
+
+
+def test_honest_tenants_keep_their_series_under_the_bomb():
+    with Replay("--bomb", "--speed", "max", "--seconds", "60") as replay:
+        replay.wait_for_end_of_trace()
+        series = series_of(replay.page(), "llm_tenant_tokens_total")
+    for tenant in HONEST:
+        for kind, tokens in HONEST_TOKENS.items():
+            name = f'llm_tenant_tokens_total{{tenant="{tenant}",model="chat",type="{kind}"}}'
+            sent = BOMB_REQUESTS // 4 // len(HONEST) * tokens
+            check(0.8 * sent < series.get(name, 0) <= sent, name, "is", series.get(name), "of", sent)
+
+
+def test_the_bomb_is_told_of_before_a_long_trace_has_ended():
+    with Replay("--bomb", "--speed", "1") as replay:
+        replay.wait_for_line("llm_tenant_tokens_total")
+        sent, shown, _ = numbers_of(said_of_the_bomb([replay.wait_for_line("  sent ")]), "  sent ")
+        check_equal(shown, sent, "on the page")
+        check("interrupted" in replay.signal_and_wait(signal.SIGTERM), "what it says then")
+
+
+def test_a_signal_ends_the_bomb():
+    with Replay("--bomb", "--speed", "0.001") as replay:
+        out = replay.signal_and_wait(signal.SIGTERM)
+        check("interrupted" in out and out.count(" sent ") == len(BOMBED), out)
 
 
 # ---- the runner ----

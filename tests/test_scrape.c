@@ -19,6 +19,7 @@ static struct kymo_registry *registry_new(void)
     memset(&o, 0, sizeof(o));
     o.size = sizeof(o);
     o.no_self_metrics = 1; /* they hold durations, which differ from page to page */
+    o.max_series = 20000;
     REQUIRE(kymo_registry_new(&o, &reg) == 0);
     text = kymo_format_find("text");
     REQUIRE(text != NULL);
@@ -29,7 +30,9 @@ static struct kymo_counter_family *fill(struct kymo_registry *reg, const char *n
 {
     struct kymo_counter_family *f;
     char value[64];
-    REQUIRE(kymo_counter_family_new(reg, KYMO_DESC(.name = name, .help = "Many.", KYMO_LABELS("v")), &f) == 0);
+    REQUIRE(kymo_counter_family_new(
+                reg, KYMO_DESC(.name = name, .help = "Many.", KYMO_LABELS("v"), KYMO_GUARD(.max_series = 6000)), &f) ==
+            0);
     for (int i = 0; i < n; i++) {
         (void)snprintf(value, sizeof(value), "a \"longer\" value %d", i);
         kymo_counter_family_add(f, i + 0.5, KYMO_VALUES(value));
@@ -94,6 +97,17 @@ static void test_a_page_of_many_chunks_is_the_same_in_pieces_and_no_chunk_is_lar
     kymo_registry_free(reg);
 }
 
+/* Of 500 bounds, and with values as long as they can get. */
+static struct kymo_histogram_family *wide_new(struct kymo_registry *reg, const double *bounds)
+{
+    struct kymo_histogram_family *f;
+    REQUIRE(kymo_histogram_family_new(reg,
+                                      KYMO_DESC(.name = "wide", .help = "W.", .bounds = bounds, .n_bounds = 500,
+                                                KYMO_LABELS("l"), KYMO_GUARD(.max_value_bytes = 60000)),
+                                      &f) == 0);
+    return f;
+}
+
 static void test_one_series_larger_than_the_page_is_written_whole(void)
 {
     static double bounds[500];
@@ -106,9 +120,7 @@ static void test_one_series_larger_than_the_page_is_written_whole(void)
     (void)fill(reg, "before_total", 1000);
     for (int i = 0; i < 500; i++)
         bounds[i] = i;
-    REQUIRE(kymo_histogram_family_new(
-                reg, KYMO_DESC(.name = "wide", .help = "W.", .bounds = bounds, .n_bounds = 500, KYMO_LABELS("l")),
-                &f) == 0);
+    f = wide_new(reg, bounds);
     kymo_histogram_family_observe(f, 1, KYMO_VALUES(label));
     (void)fill(reg, "after_total", 1000);
     struct page whole = page_of(reg);
@@ -146,12 +158,11 @@ static void test_the_largest_series_there_can_be_does_not_cost_the_page(void)
     REQUIRE(kymo_registry_new(&o, &reg) == 0);
     for (int i = 0; i < 500; i++)
         bounds[i] = i;
-    REQUIRE(kymo_histogram_family_new(
-                reg, KYMO_DESC(.name = "wide", .help = "W.", .bounds = bounds, .n_bounds = 500, KYMO_LABELS("l")),
-                &f) == 0);
+    f = wide_new(reg, bounds);
     kymo_histogram_family_observe(f, 1, KYMO_VALUES(label));
     struct page p;
     CHECK_INT(page_write(reg, &p), 0);
+    CHECK(p.n > 503 * 120000u); /* it is there, escaped */
     page_free(&p);
     free(label);
     free(constant);

@@ -296,7 +296,7 @@ static double refused_in_all(const char *name)
     char head[128];
     uint64_t n = 0;
     CHECK_INT(page_write(m.reg, &p), 0);
-    (void)snprintf(head, sizeof(head), "\nkymo_refused_total{family=\"%s\",reason=\"unregistered\"} ", name);
+    (void)snprintf(head, sizeof(head), "\nkymo_recordings_refused_total{family=\"%s\",reason=\"unregistered\"} ", name);
     for (const char *at = p.text; (at = strstr(at, head)) != NULL; at += strlen(head))
         n += strtoull(at + strlen(head), NULL, 10);
     page_free(&p);

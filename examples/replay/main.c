@@ -11,6 +11,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
+#include "bomb.h"
 #include "clock.h"
 #include "engine.h"
 #include "http_server.h"
@@ -38,6 +39,7 @@ struct demo {
     struct metrics metrics;
     struct http_server server;
     struct engine engine;
+    struct bomb bomb;
     sigset_t signals;
     pthread_t main_thread;
     int on_terminal;
@@ -90,11 +92,20 @@ static int wait_for_signal(const struct demo *d, int64_t until_ns)
     return signal_number > 0 ? signal_number : 0;
 }
 
+static void tell_of_bomb(struct demo *d)
+{
+    if (!d->options->bomb || d->bomb.told || !atomic_load(&d->bomb.over))
+        return;
+    clear_live_line(d);
+    bomb_tell(&d->bomb);
+}
+
 /* Keeps the live line fresh until @until_ns or a signal. Returns the signal or 0. */
-static int watch(const struct demo *d, int64_t until_ns)
+static int watch(struct demo *d, int64_t until_ns)
 {
     int signal_number = 0;
     while (signal_number == 0 && clock_now_ns() < until_ns) {
+        tell_of_bomb(d);
         show_live_line(d);
         signal_number = wait_for_signal(d, until_ns);
     }
@@ -102,7 +113,7 @@ static int watch(const struct demo *d, int64_t until_ns)
     return signal_number;
 }
 
-static void serve_on(const struct demo *d)
+static void serve_on(struct demo *d)
 {
     const long seconds = d->options->seconds;
     if (seconds == 0)
@@ -152,8 +163,14 @@ static int run_engine(struct demo *d)
     announce(d);
     if (engine_start(&d->engine, d->options->n_threads) != 0)
         return -1;
+    if (d->options->bomb && bomb_start(&d->bomb, isinf(d->options->speed)) != 0) {
+        engine_stop(&d->engine);
+        return -1;
+    }
     const int signal_number = watch(d, INT64_MAX);
     engine_stop(&d->engine);
+    if (d->options->bomb)
+        bomb_finish(&d->bomb, signal_number != SIGNAL_ENDED);
     format_state(d, state, sizeof(state));
     say("%s: %s", signal_number == SIGNAL_ENDED ? "the trace has ended" : "interrupted", state);
     if (signal_number == SIGNAL_ENDED)
@@ -184,6 +201,8 @@ static int run_registry(struct demo *d)
     if (r != 0)
         return complain("cannot make a registry: %s", kymo_strerror(r));
     r = metrics_register(d->registry, &d->metrics);
+    if (r == 0 && d->options->bomb)
+        r = bomb_register(d->registry, &d->bomb);
     if (r != 0)
         complain("cannot register the metrics: %s", kymo_strerror(r));
     kymo_gauge_set(d->metrics.speed, d->options->speed);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* options.c - see options.h. Each option takes a value: `--port 80` or `--port=80`. */
+/* options.c - see options.h. Each option but --bomb takes a value: `--port 80` or `--port=80`. */
 #include "options.h"
 
 #include "plan.h"
@@ -126,6 +126,10 @@ int options_parse(int argc, char **argv, struct options *o)
                           .n_threads = THREADS_DEFAULT,
                           .seconds = SERVE_UNTIL_SIGNAL};
     for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--bomb") == 0) {
+            o->bomb = 1;
+            continue;
+        }
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             o->help = 1;
             return 0;
@@ -138,11 +142,13 @@ int options_parse(int argc, char **argv, struct options *o)
 
 void options_help(void)
 {
-    puts("usage: replay [--trace FILE] [--speed X|max] [--port P] [--seconds N] [--threads T]\n"
+    puts("usage: replay [--trace FILE] [--speed X|max] [--port P] [--seconds N] [--threads T] [--bomb]\n"
          "\n"
          "Replays a trace of LLM requests and shows it as Prometheus metrics at http://127.0.0.1:P/metrics.\n");
     for (size_t i = 0; i < N_OPTIONS; i++)
         printf("  --%s %s\n", table[i].name, table[i].help);
+    puts("  --bomb          one client of many makes up names of models and tenants, hundreds of thousands;\n"
+         "                  afterwards the program says what became of the page, the memory and the sums");
     puts("\n"
          "The page is text, OpenMetrics or protobuf, as the client's Accept header says; name[]=F in the query\n"
          "leaves family F alone on it. Histograms have classic and native buckets, which the file that the\n"

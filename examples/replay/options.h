@@ -13,6 +13,7 @@
  * @port:      0 lets the system choose
  * @n_threads: threads that replay, 1 to 256
  * @seconds:   how long to serve after the trace has ended, or SERVE_UNTIL_SIGNAL
+ * @bomb:      non-zero: one client makes up models and tenants, see bomb.h
  * @help:      non-zero: print options_help() and do nothing else
  */
 struct options {
@@ -21,6 +22,7 @@ struct options {
     unsigned port;
     unsigned n_threads;
     long seconds;
+    int bomb;
     int help;
 };
 

@@ -5,7 +5,7 @@
  * Contract shared by all of kymo's headers:
  * - Fallible calls return 0 or a negative KYMO_E... code; results come through the last parameter and are NULL (or
  *   untouched, where said) after a failure. A failed call leaves nothing half-built.
- * - Recording calls (metric.h) return void and cannot fail; what they refuse is counted in kymo_refused_total.
+ * - Recording calls (metric.h) return void and cannot fail; what they refuse is counted in kymo_recordings_refused_total.
  * - A struct the caller fills begins with `size_t size`, set to sizeof of that struct; a shorter one from an older
  *   caller is read as if zeros followed, and zero always means the default.
  * - Strings are UTF-8 and NUL-terminated and are copied by the call unless it says otherwise.
@@ -48,7 +48,8 @@ extern "C" {
     X(KYMO_ELIMIT, -2004, "a limit of the registry was reached: raise it in the options or record less")               \
     X(KYMO_ENAME, -2005, "not a metric name: [a-zA-Z_:][a-zA-Z0-9_:]*, or set utf8_names; an info ends in _info")      \
     X(KYMO_ELABEL, -2006, "not a label name: [a-zA-Z_][a-zA-Z0-9_]*, or set utf8_names; each once, at most 32")        \
-    X(KYMO_ERESERVED, -2007, "a reserved name: labels must not be __..., a histogram's le, a summary's quantile")      \
+    X(KYMO_ERESERVED, -2007,                                                                                           \
+      "a reserved label: job and instance are the server's, le, quantile and __... the format's")                      \
     X(KYMO_EHELP, -2008, "help is missing: say in one sentence what is counted and in which unit")                     \
     X(KYMO_EUTF8, -2009, "a string is not valid UTF-8: recode it before handing it over")                              \
     X(KYMO_EUNIT, -2010, "the unit must be the last part of the name, before _total: name_seconds, unit seconds")      \
@@ -63,7 +64,9 @@ extern "C" {
     X(KYMO_ESYSTEM, -2019, "the operating system refused a call: errno has the reason")                                \
     X(KYMO_ECONFIG, -2020, "the operator's configuration has an error: the log says in which line")                    \
     X(KYMO_ENATIVE, -2021, "native histogram: bucket_factor must be > 1, thresholds finite, at most 1000 buckets")     \
-    X(KYMO_ESTATES, -2022, "a state set needs 1 to 64 different UTF-8 states, and no label of its own name")
+    X(KYMO_ESTATES, -2022, "a state set needs 1 to 64 different UTF-8 states, and no label of its own name")           \
+    X(KYMO_EUNBOUNDED, -2023, "this label has no bound: give the family a guard, or put the id into an exemplar")      \
+    X(KYMO_EGUARD, -2024, "guard: needs labels; top is for counters and histograms; limits as in struct kymo_guard")
 
 enum kymo_error {
 #define KYMO_X(name, value, text) name = value,

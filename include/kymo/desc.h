@@ -79,6 +79,51 @@ struct kymo_native {
 };
 
 /**
+ * enum kymo_guard_policy - which label sets of a family have a series of their own; all others share `__other__`
+ * With KYMO_GUARD_TOP what a label set weighs halves every hour, and a challenger has to be a tenth heavier than the
+ * lightest that has a series.
+ */
+enum kymo_guard_policy {
+    KYMO_GUARD_PLAIN = 0, /* as LIMIT, but labels known to have no bound (user_id, ...) are refused at registration */
+    KYMO_GUARD_LIMIT = 1, /* the first max_series of them                                                         */
+    KYMO_GUARD_TOP = 2,   /* the max_series heaviest: counters by amount, histograms by observations              */
+};
+
+/** enum kymo_after_end - where a recording goes through a handle whose series has ended */
+enum kymo_after_end {
+    KYMO_REVIVE = 0,      /* back to life: a new series with the same labels and a new start time */
+    KYMO_TO_OVERFLOW = 1, /* to the overflow series, until somebody asks for the labels again     */
+};
+
+/**
+ * struct kymo_guard - how many series a family may have, and how long they live; all zero is the default
+ * @policy:          see enum kymo_guard_policy
+ * @after_end:       see enum kymo_after_end. To come back to life an ended series keeps its label text as long as a
+ *                   handle is out; with KYMO_TO_OVERFLOW 32 bytes, and about 10
+ *                   more by which equal labels find it again
+ * @max_series:      series of their own, at most 10 000 000; 0 means 2000, with KYMO_GUARD_TOP 100
+ * @max_value_bytes: a longer label value stands as `__other__`; at most 60 000, 0 means 1024
+ * @linger_ms:       KYMO_GUARD_TOP: how long a series that is no longer among the heaviest stays, as it is; 0 means 5
+ *                   minutes. No scraper with a shorter interval loses an increment
+ * @touch:           non-zero: setting a gauge to the value it has keeps it from being idle
+ * @idle_ns:         a series that did not change for so long ends; 0: never. Seen by scrapes, visits and
+ *                   kymo_registry_sweep(): without any of them nothing ends
+ *
+ * Past the limit, or the registry's max_series, a label set has no series of its own: what is recorded for it goes to
+ * the family's overflow series, whose labels all are `__other__`, and is counted in kymo_series_dropped_total{family}.
+ * All of it but the policy can be changed later: kymo_registry_set_guard(). Families without labels have no guard.
+ */
+struct kymo_guard {
+    enum kymo_guard_policy policy;
+    enum kymo_after_end after_end;
+    uint32_t max_series;
+    uint32_t max_value_bytes;
+    uint32_t linger_ms;
+    uint32_t touch;
+    int64_t idle_ns;
+};
+
+/**
  * struct kymo_desc - description of a family
  * @size:       sizeof(struct kymo_desc)
  * @name:       [a-zA-Z_:][a-zA-Z0-9_:]*, the name as it is queried; counters end in _total by convention
@@ -93,6 +138,9 @@ struct kymo_native {
  * @exemplar_every: counters and histograms: 0 keeps no exemplars; n considers one in n of a thread's recordings that
  *              bring one, evenly spread whatever their rhythm, in histograms bucket by bucket
  * @states:     state sets: @n_states names, 1 to 64
+ * @guard:      how many series it may have and how long they live; NULL: the default of struct kymo_guard. Labels that
+ *              are known to have no bound (user_id, customer_id, request_id, session_id, trace_id, span_id, email, ip)
+ *              need one that names a policy
  */
 struct kymo_desc {
     size_t size;
@@ -111,12 +159,14 @@ struct kymo_desc {
     uint32_t reserved;
     const char *const *states;
     size_t n_states;
+    const struct kymo_guard *guard;
 };
 
 /** kymo_desc_init() - a descriptor with name and help, everything else default; keeps the pointers. */
 static inline void kymo_desc_init(struct kymo_desc *d, const char *name, const char *help)
 {
-    const struct kymo_desc zero = {sizeof(struct kymo_desc), 0, 0, 0, 0, 0, 0, 0, KYMO_GAUGE_SET, 0, 0, 0, 0, 0, 0, 0};
+    const struct kymo_desc zero = {
+        sizeof(struct kymo_desc), 0, 0, 0, 0, 0, 0, 0, KYMO_GAUGE_SET, 0, 0, 0, 0, 0, 0, 0, 0};
     *d = zero;
     d->name = name;
     d->help = help;
@@ -174,6 +224,12 @@ static inline void kymo_desc_set_states(struct kymo_desc *d, const char *const *
     d->n_states = n;
 }
 
+/** kymo_desc_set_guard() - limits and life of the series; keeps the pointer. */
+static inline void kymo_desc_set_guard(struct kymo_desc *d, const struct kymo_guard *guard)
+{
+    d->guard = guard;
+}
+
 #ifndef __cplusplus
 /* KYMO_DESC(.name = ..., .help = ..., ...): pointer to a descriptor that lives as long as the enclosing block. */
 #define KYMO_DESC(...) (&(const struct kymo_desc){.size = sizeof(struct kymo_desc), __VA_ARGS__})
@@ -188,6 +244,8 @@ static inline void kymo_desc_set_states(struct kymo_desc *d, const char *const *
 #define KYMO_BUCKETS(preset) .bounds = (preset), .n_bounds = preset##_n
 /* Inside KYMO_DESC: native buckets, KYMO_NATIVE(.bucket_factor = 1.1). */
 #define KYMO_NATIVE(...) .native = (&(const struct kymo_native){__VA_ARGS__})
+/* Inside KYMO_DESC: the guard, KYMO_GUARD(.policy = KYMO_GUARD_TOP, .max_series = 50). */
+#define KYMO_GUARD(...) .guard = (&(const struct kymo_guard){__VA_ARGS__})
 /* Inside KYMO_DESC: the states of a state set. */
 #define KYMO_STATES(...)                                                                                               \
     .states = (const char *const[]){__VA_ARGS__},                                                                      \

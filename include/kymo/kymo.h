@@ -9,7 +9,7 @@
  *     kymo_counter_inc(requests);
  *
  * From the simplest use to the rarest: metric.h (recording), desc.h (describing), registry.h (setting up), encode.h
- * (pages), visit.h (collectors and visitors), base.h (errors, allocator, clock, log).
+ * (pages), guard.h (limits, ends of series), visit.h (collectors and visitors), base.h (errors, allocator, clock, log).
  */
 #ifndef KYMO_KYMO_H
 #define KYMO_KYMO_H
@@ -17,6 +17,7 @@
 #include <kymo/base.h>
 #include <kymo/desc.h>
 #include <kymo/encode.h>
+#include <kymo/guard.h>
 #include <kymo/metric.h>
 #include <kymo/registry.h>
 #include <kymo/visit.h>

@@ -11,11 +11,12 @@
  *   histograms lock-free. A thread that has none yet uses a shared store with atomic read-modify-write instructions,
  *   lock-free, and leaves a mark; the next call that may allocate, by any thread, provides.
  * - What cannot be recorded (NaN; for counters also negative and infinite amounts) changes nothing and is counted in
- *   kymo_refused_total{family,reason}. NaN never poisons a histogram; an infinity counts in its outermost bucket and
+ *   kymo_recordings_refused_total{family,reason}. NaN never poisons a histogram; an infinity counts in its outermost bucket and
  *   in the count but not in the sum.
  *
- * Contract of handles: the registry owns them. A handle from `with` pins a cell of 24 bytes until it is released or
- * the registry ends; it stays safe to record into after its series has ended.
+ * Contract of handles: the registry owns them. A handle from `with` pins a cell of 32 bytes until it is released or
+ * the registry ends; it stays safe to record into after its series has ended, and what is recorded then is not lost:
+ * guard.h says where it goes.
  */
 #ifndef KYMO_METRIC_H
 #define KYMO_METRIC_H
@@ -60,7 +61,8 @@ KYMO_API int kymo_histogram_new(struct kymo_registry *reg, const struct kymo_des
 
 /**
  * kymo_counter_family_new() - registers a family with labels; it has no series until one is asked for
- * Errors as kymo_counter_new(), with KYMO_ELABEL and KYMO_ERESERVED for the label names.
+ * Errors as kymo_counter_new(), with KYMO_ELABEL, KYMO_ERESERVED and KYMO_EUNBOUNDED for the label names, and
+ * KYMO_EGUARD.
  */
 KYMO_API int kymo_counter_family_new(struct kymo_registry *reg, const struct kymo_desc *desc,
                                      struct kymo_counter_family **family);
@@ -75,9 +77,10 @@ KYMO_API int kymo_histogram_family_new(struct kymo_registry *reg, const struct k
  * @values: n strings in the order of the family's label names; UTF-8; copied
  * @n:      the family's number of labels
  *
- * Returns the handle, the same one for equal values. NULL, which records nothing, if @f is NULL, @n is wrong, a value
- * is not UTF-8 or the values together exceed 60 000 bytes, or memory is short; each but the first is counted as
- * refused (reasons "labels", "utf8", "too_long", "memory").
+ * Returns the handle, the same one for equal values; past a limit (struct kymo_guard) or without memory one that
+ * leads to the overflow series: each recording through it is counted in kymo_series_dropped_total. NULL, which records nothing, if @f is NULL, @n is wrong, a value is not
+ * UTF-8 or the values together exceed 60 000 bytes; each but the first is counted as refused (reasons "labels", "utf8",
+ * "too_long").
  * Ownership: the registry's; each call pins the handle once more, kymo_counter_release() takes one pin back.
  * Threads: any; lock-free if the series exists, takes the registry's lock to create it. Not in signal handlers.
  * Fork: handles stay valid in the child.
@@ -91,7 +94,8 @@ KYMO_API struct kymo_histogram *kymo_histogram_with(struct kymo_histogram_family
 
 /**
  * kymo_counter_release() - takes back one pin of a handle
- * The series stays; only the handle must not be used after its last release. NULL is ignored. Threads: any.
+ * The series stays; only the handle must not be used after its last release. NULL is ignored. Threads: any. Takes the
+ * registry's lock if the series has ended and this was the last pin.
  */
 KYMO_API void kymo_counter_release(struct kymo_counter *c);
 KYMO_API void kymo_gauge_release(struct kymo_gauge *g);
@@ -227,7 +231,10 @@ KYMO_API int kymo_gauge_callback(struct kymo_registry *reg, const struct kymo_de
 
 /* ---- reading back one series ---- */
 
-/** kymo_counter_value() - the value a scrape beginning now would show; 0 for NULL or an ended series. Threads: any. */
+/**
+ * kymo_counter_value() - the value a scrape beginning now would show
+ * 0 for NULL, an ended series, or a handle that has none of its own and leads to the overflow series. Threads: any.
+ */
 KYMO_API double kymo_counter_value(const struct kymo_counter *c);
 /** kymo_gauge_value() - the same for a gauge. */
 KYMO_API double kymo_gauge_value(const struct kymo_gauge *g);

@@ -64,6 +64,8 @@ typedef void (*kymo_event_fn)(void *ctx, const struct kymo_event *event);
  *                    Prometheus 3 see them escaped
  * @config:           the operator's choices, as text: see docs/configuration.md; NULL: the file that the environment
  *                    variable KYMO_CONFIG names, if it is set; "": none, whatever the environment says
+ * @max_series:       most series (label sets) of families with labels, all together; 0: 10 000. Past it, as past a
+ *                    family's own limit, label sets share `__other__`: see struct kymo_guard
  */
 struct kymo_registry_options {
     size_t size;
@@ -82,6 +84,7 @@ struct kymo_registry_options {
     int no_self_metrics;
     int utf8_names;
     const char *config;
+    size_t max_series;
 };
 
 /**
@@ -127,10 +130,11 @@ KYMO_API int kymo_registry_unregister(struct kymo_registry *reg, const char *nam
 
 /**
  * kymo_registry_sweep() - does the upkeep that otherwise happens during scrapes
- * @now_ns: wall clock, or 0 to read it
+ * @now_ns: the registry's monotonic clock, or 0 to read it
  *
- * Gives shards and chunks to threads that asked for them, takes back those of dead threads, reclaims memory no
- * recorder can still be using. For programs that are scraped rarely. Returns 0 or KYMO_EINVAL. Threads: any.
+ * Looks which series have changed and ends those that are idle, gives shards and chunks to threads that asked for them,
+ * takes back those of dead threads, reclaims memory no recorder can still be using. For programs that are scraped
+ * rarely. Returns 0 or KYMO_EINVAL. Threads: any. Cost: about 20 ns for each series of families that expire.
  */
 KYMO_API int kymo_registry_sweep(struct kymo_registry *reg, int64_t now_ns);
 
@@ -171,6 +175,11 @@ struct kymo_registry_stats {
     size_t segment_used_bytes; /* of the reserved range; pages nobody wrote take no memory */
     size_t segment_reserved_bytes;
     size_t heap_bytes; /* from the allocator */
+    size_t max_series; /* the budget in force */
+    size_t n_ended;    /* series that have ended, ever */
+    size_t n_ending;   /* of which were recorded into just now: they are announced by a later upkeep */
+    size_t n_asleep;   /* label texts kept for handles of ended series that may come back to life */
+    size_t n_pinned;   /* cells kept for handles of ended series that may not */
 };
 
 /**

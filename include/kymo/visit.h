@@ -118,7 +118,7 @@ struct kymo_summary_point {
  * struct kymo_point - one series with its complete value
  * @id:         the same as long as the series lives, unique in the registry together with @generation; 0 from
  *              collectors that have none. References may be cached by it.
- * @generation: how often @id was used before by other series
+ * @generation: tells apart the series that have @id one after the other
  * @start_ns:   when the series began, wall clock, or 0 if unknown
  * @labels:     label pairs escaped as in the text format, @labels_len bytes, or NULL: then take @values
  * @values:     one string per label name of the family, or NULL: then take @labels (kymo_point_value() reads both)

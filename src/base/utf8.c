@@ -46,14 +46,41 @@ static size_t sequence(const unsigned char *s, size_t n)
     return length > 1 && second_is_out_of_range(s[0], s[1]) ? 0 : length;
 }
 
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+
+/* Whether n bytes are all ASCII; the last ones are looked at together with some before them. */
+static int is_ascii(const char *s, size_t n)
+{
+    uint64_t word, seen = 0;
+    uint32_t half;
+    for (size_t at = 0; at + 8 <= n; at += 8) {
+        memcpy(&word, s + at, 8);
+        seen |= word;
+    }
+    if (n >= 8) {
+        memcpy(&word, s + n - 8, 8);
+        seen |= word;
+    } else if (n >= 4) {
+        memcpy(&half, s, 4);
+        seen |= half;
+        memcpy(&half, s + n - 4, 4);
+        seen |= half;
+    } else if (n > 0) {
+        seen = (uint64_t)(unsigned char)s[0] | (unsigned char)s[n / 2] | (unsigned char)s[n - 1];
+    }
+    return (seen & HIGH_BITS) == 0;
+}
+
 int kymo__utf8_valid(const char *s, size_t n)
 {
     const unsigned char *at = (const unsigned char *)s;
+    if (is_ascii(s, n))
+        return 1;
     while (n > 0) {
         uint64_t word;
         if (n >= sizeof word) {
             memcpy(&word, at, sizeof word);
-            if ((word & UINT64_C(0x8080808080808080)) == 0) {
+            if ((word & HIGH_BITS) == 0) {
                 at += sizeof word;
                 n -= sizeof word;
                 continue;

@@ -6,9 +6,11 @@
  * sink without it, some at a time: a slow sink keeps nobody waiting. What is registered meanwhile is for the next
  * catalogue. Own families are never freed before the registry, collectors' not while a walk is under way.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/config.h"
+#include "core/guard.h"
 #include "core/json.h"
 
 #define CHUNK ((size_t)16 * 1024)
@@ -70,6 +72,34 @@ static void native_write(struct kymo__json *j, const struct kymo_native *native)
     kymo__json_close(j, '}');
 }
 
+/* Labels that may have any value are left out. */
+static void allow_write(struct kymo__json *j, const struct kymo__family *f)
+{
+    size_t n;
+    kymo__json_open(j, "allow", '{');
+    for (uint32_t i = 0; i < f->n_labels; i++) {
+        const char *const *values = kymo__allow_values(f, i, &n);
+        if (values != NULL)
+            texts_write(j, f->desc.labels[i], values, n);
+    }
+    kymo__json_close(j, '}');
+}
+
+static void guard_write(struct kymo__json *j, const struct kymo__family *f)
+{
+    const struct kymo_guard *g = &f->guard;
+    kymo__json_open(j, "guard", '{');
+    kymo__json_text(j, "policy", kymo__config_word(KYMO__KEY_GUARD, g->policy));
+    kymo__json_text(j, "after_end", kymo__config_word(KYMO__KEY_AFTER_END, g->after_end));
+    kymo__json_whole(j, "max_series", g->max_series);
+    kymo__json_whole(j, "max_value_bytes", g->max_value_bytes);
+    kymo__json_whole(j, "linger_ms", g->linger_ms);
+    kymo__json_number(j, "idle_seconds", (double)g->idle_ns / 1e9);
+    kymo__json_text(j, "touch", kymo__config_word(KYMO__KEY_TOUCH, g->touch != 0));
+    allow_write(j, f);
+    kymo__json_close(j, '}');
+}
+
 /* What the operator may change, as it is now. */
 static void effective_write(struct kymo__json *j, const struct kymo__family *f)
 {
@@ -82,6 +112,16 @@ static void effective_write(struct kymo__json *j, const struct kymo__family *f)
     }
     if (f->info.kind == KYMO_HISTOGRAM || f->info.kind == KYMO_COUNTER)
         kymo__json_whole(j, "exemplars", f->desc.exemplar_every);
+    if (f->guarded)
+        guard_write(j, f);
+}
+
+/* The registry's lock, since it may be changed meanwhile. */
+static void budget_write(struct kymo__json *j)
+{
+    pthread_mutex_lock(&j->reg->lock);
+    kymo__json_whole(j, "max_series", j->reg->max_series);
+    pthread_mutex_unlock(&j->reg->lock);
 }
 
 /* A collector's points bring their own buckets and exemplars: its families have none to tell of. */
@@ -161,6 +201,7 @@ int kymo_registry_catalogue(struct kymo_registry *reg, const struct kymo_sink *s
     kymo__walk_begin(reg, &walk); /* so that no collector is freed */
     kymo__json_begin(&j, reg, sink);
     kymo__json_open(&j, NULL, '{');
+    budget_write(&j);
     kymo__json_open(&j, "families", '[');
     write_own(&j, family_write);
     write_collected(&j, family_write);
@@ -186,13 +227,46 @@ static void rules_write(struct kymo__json *j, const struct kymo__config *config)
     kymo__json_close(j, ']');
 }
 
-/* By its name or by one that it had before. */
+static int rule_has_list(const struct kymo__config_rule *rule, const struct kymo__family *f)
+{
+    for (uint32_t i = 0; i < f->n_labels; i++)
+        if (kymo__config_allow_of(rule, f->desc.labels[i]) != NULL)
+            return 1;
+    return 0;
+}
+
+/* Whether a rule says something that was applied, if perhaps another came after it. */
 static int rule_concerns(const struct kymo__config_rule *rule, const struct kymo__family *f)
 {
-    int matches = kymo__config_matches(rule, "", f->info.name);
-    for (size_t i = 0; i < f->desc.n_aliases && !matches; i++)
-        matches = kymo__config_matches(rule, "", f->aliases[i].info.name);
-    return matches;
+    uint32_t keys = rule->choices.set & f->configured, allow = KYMO__KEY_BIT(KYMO__KEY_ALLOW);
+    if ((keys & allow) && !rule_has_list(rule, f)) /* of other metrics' labels */
+        keys &= ~allow;
+    return keys != 0 && kymo__config_concerns(rule, f);
+}
+
+/* The key of each label that some section has a list for. */
+static void allow_keys_write(struct kymo__json *j, const struct kymo__family *f)
+{
+    char key[sizeof("allow.") + KYMO__MAX_NAME];
+    for (uint32_t i = 0; i < f->n_labels; i++) {
+        const struct kymo__config_rule *rule = f->reg->config->first;
+        while (rule != NULL && (kymo__config_allow_of(rule, f->desc.labels[i]) == NULL || !rule_concerns(rule, f)))
+            rule = rule->next;
+        (void)snprintf(key, sizeof(key), "allow.%s", f->desc.labels[i]);
+        if (rule != NULL)
+            kymo__json_text(j, NULL, key);
+    }
+}
+
+static void keys_write(struct kymo__json *j, const struct kymo__family *f)
+{
+    kymo__json_open(j, "keys", '[');
+    for (int key = 0; key < KYMO__KEY_ALLOW; key++)
+        if (f->configured & KYMO__KEY_BIT(key))
+            kymo__json_text(j, NULL, kymo__config_key_name((enum kymo__config_key)key));
+    if (f->configured & KYMO__KEY_BIT(KYMO__KEY_ALLOW))
+        allow_keys_write(j, f);
+    kymo__json_close(j, ']');
 }
 
 static void changed_write(struct kymo__json *j, const struct kymo__family *f, const struct kymo_collector *c)
@@ -205,14 +279,10 @@ static void changed_write(struct kymo__json *j, const struct kymo__family *f, co
     kymo__json_text(j, "type", kind_words[f->info.kind]);
     kymo__json_open(j, "lines", '[');
     for (const struct kymo__config_rule *rule = f->reg->config->first; rule != NULL; rule = rule->next)
-        if ((rule->choices.set & f->configured) && rule_concerns(rule, f))
+        if (rule_concerns(rule, f))
             kymo__json_whole(j, NULL, rule->line);
     kymo__json_close(j, ']');
-    kymo__json_open(j, "keys", '[');
-    for (int key = 0; key < KYMO__KEYS; key++)
-        if (f->configured & KYMO__KEY_BIT(key))
-            kymo__json_text(j, NULL, kymo__config_key_name((enum kymo__config_key)key));
-    kymo__json_close(j, ']');
+    keys_write(j, f);
     effective_write(j, f);
     kymo__json_close(j, '}');
 }
@@ -231,6 +301,7 @@ int kymo_registry_config(struct kymo_registry *reg, const struct kymo_sink *sink
     if (config != NULL && config->file != NULL)
         kymo__json_text(&j, "file", config->file);
     rules_write(&j, config);
+    budget_write(&j);
     kymo__json_open(&j, "families", '[');
     write_own(&j, changed_write);
     kymo__json_close(&j, ']');

@@ -42,12 +42,30 @@ static char *trim(char *s, size_t n)
     return s + strspn(s, " \t");
 }
 
+#define ALLOW "allow."
+
+/* Values that the operator may put in quotes have a # of their own there. */
+static int has_quotes(const char *s, size_t n)
+{
+    while (n > 0 && is_blank(*s)) {
+        s++;
+        n--;
+    }
+    return n > strlen(ALLOW) && memcmp(s, ALLOW, strlen(ALLOW)) == 0;
+}
+
 /* Where a comment begins: a # that is first or has a blank before it. */
 static size_t comment_at(const char *s, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        if (s[i] == '#' && (i == 0 || is_blank(s[i - 1])))
+    int quotes = has_quotes(s, n), inside = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (quotes && s[i] == '"')
+            inside = !inside;
+        else if (inside && s[i] == '\\' && i + 1 < n)
+            i++;
+        else if (!inside && s[i] == '#' && (i == 0 || is_blank(s[i - 1])))
             return i;
+    }
     return n;
 }
 
@@ -60,6 +78,16 @@ static int characters_check(const struct reader *r, const char *s, size_t n)
             return kymo__config_error(&r->place, "a control character (0x%02x) at byte %zu of the line",
                                       (unsigned)(unsigned char)s[i], i + 1);
     return 0;
+}
+
+#define REGISTRY "@registry"
+
+/* No pattern begins with @: so there is room for what is no metric. */
+static int section_check(const struct reader *r, const char *pattern)
+{
+    if (pattern[0] != '@' || strcmp(pattern, REGISTRY) == 0)
+        return 0;
+    return kymo__config_error(&r->place, "a section [%.60s]: with @ there is [" REGISTRY "] alone", pattern);
 }
 
 /* [pattern] */
@@ -75,6 +103,9 @@ static int section_read(struct reader *r, char *s)
                                   "a section needs the name of a metric, at most %u bytes: write [name], "
                                   "[name_*] or [*]",
                                   KYMO__MAX_NAME);
+    int error = section_check(r, pattern);
+    if (error != 0)
+        return error;
     struct kymo__config_rule *rule = kymo__heap_alloc(reg, sizeof(*rule));
     if (rule == NULL)
         return KYMO_ENOMEM;
@@ -84,23 +115,40 @@ static int section_read(struct reader *r, char *s)
         r->config->first = rule;
     r->config->last = rule;
     rule->line = r->place.line;
+    rule->of_registry = pattern[0] == '@';
     rule->pattern = kymo__heap_text(reg, pattern, "");
     return rule->pattern != NULL ? 0 : KYMO_ENOMEM;
 }
 
 static int unknown_key(const struct reader *r, const char *key, enum kymo__config_key near)
 {
-    char names[256];
+    char names[320];
     if (near != KYMO__KEY_NONE)
         return kymo__config_error(&r->place, "unknown key %.60s: did you mean %s?", key, kymo__config_key_name(near));
     kymo__config_key_names(names, sizeof(names));
     return kymo__config_error(&r->place, "unknown key %.60s: there are %s", key, names);
 }
 
+/* What a key means here; *value is its text. */
+static int value_read(struct reader *r, enum kymo__config_key key, const char *name, char *value)
+{
+    struct kymo__config_rule *rule = r->config->last;
+    const char *label = key == KYMO__KEY_ALLOW ? name + strlen(ALLOW) : NULL;
+    if (rule == NULL)
+        return kymo__config_error(&r->place,
+                                  "%s stands before any section: write [*] above it if all metrics are meant", name);
+    if (rule->of_registry && key != KYMO__KEY_MAX_SERIES)
+        return kymo__config_error(&r->place, "%.60s is of metrics: in [" REGISTRY "] there is max_series", name);
+    if (label != NULL ? kymo__config_allow_of(rule, label) != NULL : (rule->choices.set & KYMO__KEY_BIT(key)) != 0)
+        return kymo__config_error(&r->place, "%.60s is set twice in the section of line %zu", name, rule->line);
+    if (label != NULL)
+        return kymo__config_allow_read(&r->place, label, value, &rule->choices);
+    return kymo__config_value_read(&r->place, key, value, &rule->choices);
+}
+
 /* key = value */
 static int key_read(struct reader *r, char *s)
 {
-    struct kymo__config_rule *rule = r->config->last;
     enum kymo__config_key near;
     char *equals = strchr(s, '=');
     if (equals == NULL)
@@ -110,12 +158,7 @@ static int key_read(struct reader *r, char *s)
     enum kymo__config_key key = kymo__config_key_find(name, &near);
     if (key == KYMO__KEY_NONE)
         return unknown_key(r, name, near);
-    if (rule == NULL)
-        return kymo__config_error(&r->place,
-                                  "%s stands before any section: write [*] above it if all metrics are meant", name);
-    if (rule->choices.set & KYMO__KEY_BIT(key))
-        return kymo__config_error(&r->place, "%s is set twice in the section of line %zu", name, rule->line);
-    return kymo__config_value_read(&r->place, key, value, &rule->choices);
+    return value_read(r, key, name, value);
 }
 
 /* One line; s[n] is the newline, or behind the text. */
@@ -159,6 +202,7 @@ void kymo__config_free(struct kymo_registry *reg)
     for (struct kymo__config_rule *rule = reg->config->first, *next; rule != NULL; rule = next) {
         next = rule->next;
         kymo__heap_free(reg, (void *)(uintptr_t)rule->choices.bounds, rule->choices.n_bounds * sizeof(double));
+        kymo__config_allow_free(reg, &rule->choices);
         kymo__heap_text_free(reg, rule->pattern);
         kymo__heap_free(reg, rule, sizeof(*rule));
     }
@@ -205,7 +249,15 @@ int kymo__config_matches(const struct kymo__config_rule *rule, const char *prefi
 {
     char whole[2 * KYMO__MAX_NAME + 1];
     (void)snprintf(whole, sizeof(whole), "%s%s", prefix, name);
-    return glob(rule->pattern, whole);
+    return !rule->of_registry && glob(rule->pattern, whole);
+}
+
+int kymo__config_concerns(const struct kymo__config_rule *rule, const struct kymo__family *f)
+{
+    int matches = kymo__config_matches(rule, "", f->info.name);
+    for (size_t i = 0; i < f->desc.n_aliases && !matches; i++)
+        matches = kymo__config_matches(rule, "", f->aliases[i].info.name);
+    return matches;
 }
 
 /* A section may name a family as it was called before. */
@@ -221,7 +273,8 @@ static int concerns(const struct kymo_registry *reg, const struct kymo__config_r
 
 /* ---- applying ---- */
 
-static const uint32_t histogram_keys = KYMO__KEY_BIT(KYMO__KEYS) - 1;
+static const uint32_t histogram_keys = KYMO__KEY_BIT(KYMO__KEY_EXEMPLARS + 1) - 1;
+static const uint32_t guard_keys = KYMO__KEY_BIT(KYMO__KEY_ALLOW) - KYMO__KEY_BIT(KYMO__KEY_MAX_SERIES);
 static const uint32_t native_keys = KYMO__KEY_BIT(KYMO__KEY_MAX_BUCKETS) | KYMO__KEY_BIT(KYMO__KEY_ZERO_THRESHOLD) |
                                     KYMO__KEY_BIT(KYMO__KEY_MAX_ZERO_THRESHOLD) | KYMO__KEY_BIT(KYMO__KEY_MIN_RESET) |
                                     KYMO__KEY_BIT(KYMO__KEY_MAX_EXEMPLARS) | KYMO__KEY_BIT(KYMO__KEY_EXEMPLAR_TTL);
@@ -265,25 +318,53 @@ static void buckets_apply(const struct kymo_registry *reg, struct kymo__choices 
     d->n_bounds = c->n_bounds;
 }
 
-static void apply(const struct kymo_registry *reg, struct kymo__choices *c, struct kymo_desc *d,
-                  struct kymo_native *room)
+static void guard_apply(const struct kymo_registry *reg, enum kymo_kind kind, struct kymo__choices *c,
+                        struct kymo_desc *d, struct kymo_guard *room)
+{
+    struct kymo__choices whole;
+    uint32_t policy = KYMO__KEY_BIT(KYMO__KEY_GUARD);
+    if ((c->set & policy) && c->guard.policy == KYMO_GUARD_TOP && kind == KYMO_GAUGE) {
+        kymo__log(reg, KYMO_LOG_WARNING,
+                  "metric %.255s: its configuration says guard = top, which gauges cannot have: it keeps its policy",
+                  d->name);
+        c->set &= ~policy;
+    }
+    if (!(c->set & guard_keys))
+        return;
+    memset(&whole, 0, sizeof(whole));
+    if (d->guard != NULL)
+        whole.guard = *d->guard;
+    kymo__choices_merge(&whole, c);
+    *room = whole.guard;
+    d->guard = room;
+}
+
+static void apply(const struct kymo_registry *reg, enum kymo_kind kind, struct kymo__choices *c, struct kymo_desc *d,
+                  struct kymo__config_room *room)
 {
     if (c->set & histogram_keys & ~KYMO__KEY_BIT(KYMO__KEY_EXEMPLARS)) {
-        native_apply(c, d, room);
+        native_apply(c, d, &room->native);
         buckets_apply(reg, c, d);
     }
     if (c->set & KYMO__KEY_BIT(KYMO__KEY_EXEMPLARS))
         d->exemplar_every = c->exemplar_every;
+    guard_apply(reg, kind, c, d, &room->guard);
 }
 
-uint32_t kymo__config_apply(const struct kymo_registry *reg, enum kymo_kind kind, struct kymo_desc *desc,
-                            struct kymo_native *room)
+static uint32_t keys_for(enum kymo_kind kind, size_t n_labels)
 {
-    struct kymo__choices c;
-    struct kymo_desc changed = *desc;
     uint32_t keys = kind == KYMO_HISTOGRAM ? histogram_keys
                     : kind == KYMO_COUNTER ? KYMO__KEY_BIT(KYMO__KEY_EXEMPLARS)
                                            : 0;
+    return n_labels != 0 && (keys != 0 || kind == KYMO_GAUGE) ? keys | guard_keys : keys;
+}
+
+uint32_t kymo__config_apply(const struct kymo_registry *reg, enum kymo_kind kind, struct kymo_desc *desc,
+                            struct kymo__config_room *room)
+{
+    struct kymo__choices c;
+    struct kymo_desc changed = *desc;
+    uint32_t keys = keys_for(kind, desc->n_labels);
     memset(&c, 0, sizeof(c));
     if (reg->config == NULL || keys == 0)
         return 0;
@@ -291,7 +372,7 @@ uint32_t kymo__config_apply(const struct kymo_registry *reg, enum kymo_kind kind
         if (concerns(reg, rule, desc))
             kymo__choices_merge(&c, &rule->choices);
     c.set &= keys;
-    apply(reg, &c, &changed, room);
+    apply(reg, kind, &c, &changed, room);
     if (c.set == 0)
         return 0;
     if (kymo__desc_check(reg, &changed, kind) != 0) {

@@ -91,10 +91,20 @@ static int load_text(struct kymo_registry *reg, const char *text)
     return r;
 }
 
-int kymo__config_load(struct kymo_registry *reg, const char *text)
+static int load(struct kymo_registry *reg, const char *text)
 {
     if (text != NULL)
         return text[0] != '\0' ? load_text(reg, text) : 0;
     const char *file = getauxval(AT_SECURE) == 0 ? getenv(VARIABLE) : NULL;
     return file != NULL && file[0] != '\0' ? load_file(reg, file) : 0;
+}
+
+int kymo__config_load(struct kymo_registry *reg, const char *text)
+{
+    int r = load(reg, text);
+    const struct kymo__config_rule *rule = r == 0 && reg->config != NULL ? reg->config->first : NULL;
+    for (; rule != NULL; rule = rule->next)
+        if (rule->of_registry && (rule->choices.set & KYMO__KEY_BIT(KYMO__KEY_MAX_SERIES)))
+            reg->max_series = rule->choices.guard.max_series; /* the last one wins */
+    return r;
 }

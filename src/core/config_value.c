@@ -19,6 +19,7 @@
 
 #define MAX_NUMBER 64       /* characters */
 #define MAX_SECONDS 2.592e9 /* 30000 days */
+#define MAX_LINGER_NS ((int64_t)49 * 86400 * 1000000000)
 
 enum type {
     BUCKETS,  /* bounds, a preset, none */
@@ -26,6 +27,9 @@ enum type {
     COUNT,    /* uint32_t */
     NUMBER,   /* double */
     DURATION, /* int64_t, nanoseconds */
+    MILLIS,   /* a time as well: uint32_t, milliseconds, not 0 */
+    WORD,     /* uint32_t or an enum: one of words[key] */
+    LIST,     /* see config_allow.c */
 };
 
 struct row {
@@ -33,11 +37,13 @@ struct row {
     enum type type;
     int zero_is_negative; /* 0 means the default where the value is kept: what is said to be 0 is kept as -1 */
     size_t offset;        /* in struct kymo__choices */
-    double min, max;      /* of counts and numbers */
+    double min, max;      /* of counts, numbers and words */
     const char *allowed;
 };
+_Static_assert(sizeof(enum kymo_guard_policy) == sizeof(uint32_t), "words are kept as numbers of 32 bits");
 
 #define DETAIL(field) (offsetof(struct kymo__choices, details) + offsetof(struct kymo_native, field))
+#define GUARD(field) (offsetof(struct kymo__choices, guard) + offsetof(struct kymo_guard, field))
 #define A_DURATION "a time from 0 to 30000d, with a unit: ms, s, m, h or d"
 
 static const struct row rows[KYMO__KEYS] = {
@@ -57,6 +63,23 @@ static const struct row rows[KYMO__KEYS] = {
     [KYMO__KEY_EXEMPLAR_TTL] = {"native.exemplar_ttl", DURATION, 1, DETAIL(exemplar_ttl_ns), 0, 0, A_DURATION},
     [KYMO__KEY_EXEMPLARS] = {"exemplars", COUNT, 0, offsetof(struct kymo__choices, exemplar_every), 0, 1000000000,
                              "0 for none, or a number n: each n-th recording that brings one is considered"},
+    [KYMO__KEY_MAX_SERIES] = {"max_series", COUNT, 0, GUARD(max_series), 1, 10000000, "a number from 1 to 10000000"},
+    [KYMO__KEY_GUARD] = {"guard", WORD, 0, GUARD(policy), 1, 2, "limit or top"},
+    [KYMO__KEY_AFTER_END] = {"after_end", WORD, 0, GUARD(after_end), 0, 1, "revive or overflow"},
+    [KYMO__KEY_MAX_VALUE_BYTES] = {"max_value_bytes", COUNT, 0, GUARD(max_value_bytes), 16, 60000,
+                                   "a number from 16 to 60000"},
+    [KYMO__KEY_LINGER] = {"linger", MILLIS, 0, GUARD(linger_ms), 0, 0,
+                          "a time from 1ms to 49d, with a unit: ms, s, m, h or d"},
+    [KYMO__KEY_IDLE] = {"idle", DURATION, 0, GUARD(idle_ns), 0, 0, A_DURATION "; 0 is never"},
+    [KYMO__KEY_TOUCH] = {"touch", WORD, 0, GUARD(touch), 0, 1, "yes or no"},
+    [KYMO__KEY_ALLOW] = {"allow.<label>", LIST, 0, 0, 0, 0, ""},
+};
+
+/* By their values. The operator may choose those from min to max: "plain" is for the catalogue. */
+static const char *const words[KYMO__KEYS][3] = {
+    [KYMO__KEY_GUARD] = {"plain", "limit", "top"},
+    [KYMO__KEY_AFTER_END] = {"revive", "overflow"},
+    [KYMO__KEY_TOUCH] = {"no", "yes"},
 };
 
 static const struct {
@@ -102,11 +125,28 @@ static size_t distance(const char *a, const char *b)
     return row[n];
 }
 
+#define ALLOW "allow."
+
+/* What stands before the label in allow.<label>, the label itself being anything. */
+static enum kymo__config_key allow_find(const char *name, enum kymo__config_key *near)
+{
+    char head[sizeof(ALLOW) + 2];
+    size_t n = strcspn(name, ".") + 1;
+    if (strncmp(name, ALLOW, strlen(ALLOW)) == 0 && name[strlen(ALLOW)] != '\0')
+        return KYMO__KEY_ALLOW;
+    (void)snprintf(head, sizeof(head), "%.*s", (int)(n < sizeof(head) ? n : 0), name);
+    if (distance(head, ALLOW) <= 2)
+        *near = KYMO__KEY_ALLOW;
+    return KYMO__KEY_NONE;
+}
+
 enum kymo__config_key kymo__config_key_find(const char *name, enum kymo__config_key *near)
 {
     size_t closest = strlen(name) / 3 + 2;
     *near = KYMO__KEY_NONE;
-    for (int key = 0; key < KYMO__KEYS; key++) {
+    if (allow_find(name, near) != KYMO__KEY_NONE)
+        return KYMO__KEY_ALLOW;
+    for (int key = 0; key < KYMO__KEY_ALLOW; key++) {
         size_t d = distance(name, rows[key].name);
         if (d == 0)
             return (enum kymo__config_key)key;
@@ -121,6 +161,11 @@ enum kymo__config_key kymo__config_key_find(const char *name, enum kymo__config_
 const char *kymo__config_key_name(enum kymo__config_key key)
 {
     return rows[key].name;
+}
+
+const char *kymo__config_word(enum kymo__config_key key, uint32_t value)
+{
+    return words[key][value];
 }
 
 void kymo__config_key_names(char *to, size_t cap)
@@ -263,6 +308,27 @@ static int duration_keep(const struct row *row, const char *s, int64_t *to)
     return 1;
 }
 
+/* Rounded up: what is more than nothing is not none. */
+static int millis_keep(const char *s, uint32_t *to)
+{
+    int64_t ns;
+    if (!duration_read(s, &ns) || ns <= 0 || ns > MAX_LINGER_NS)
+        return 0;
+    *to = (uint32_t)((ns + 999999) / 1000000);
+    return 1;
+}
+
+static int word_keep(const struct row *row, const char *s, uint32_t *to)
+{
+    for (uint32_t i = (uint32_t)row->min; i <= (uint32_t)row->max; i++) {
+        if (strcmp(s, words[row - rows][i]) == 0) {
+            *to = i;
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int value_read(struct kymo_registry *reg, const struct row *row, const char *s, struct kymo__choices *to)
 {
     int good = 0;
@@ -280,6 +346,14 @@ static int value_read(struct kymo_registry *reg, const struct row *row, const ch
         break;
     case DURATION:
         good = duration_keep(row, s, field_of(to, row));
+        break;
+    case MILLIS:
+        good = millis_keep(s, field_of(to, row));
+        break;
+    case WORD:
+        good = word_keep(row, s, field_of(to, row));
+        break;
+    case LIST: /* kymo__config_allow_read() */
         break;
     }
     return good ? 0 : KYMO_ECONFIG;
@@ -302,7 +376,8 @@ int kymo__config_value_read(const struct kymo__config_place *place, enum kymo__c
 
 static void merge(struct kymo__choices *to, const struct kymo__choices *from, const struct row *row)
 {
-    static const size_t bytes[] = {[COUNT] = sizeof(uint32_t), [NUMBER] = sizeof(double), [DURATION] = sizeof(int64_t)};
+    static const size_t bytes[] = {[COUNT] = sizeof(uint32_t),  [NUMBER] = sizeof(double), [DURATION] = sizeof(int64_t),
+                                   [MILLIS] = sizeof(uint32_t), [WORD] = sizeof(uint32_t), [LIST] = 0};
     if (row->type == BUCKETS) {
         to->bounds = from->bounds;
         to->n_bounds = from->n_bounds;
@@ -366,6 +441,17 @@ static void write_value(struct kymo__json *j, const struct row *row, const struc
     case DURATION:
         memcpy(&ns, at, sizeof(ns));
         kymo__json_number(j, row->name, ns < 0 ? 0 : (double)ns / 1e9);
+        break;
+    case MILLIS:
+        memcpy(&count, at, sizeof(count));
+        kymo__json_number(j, row->name, (double)count / 1e3);
+        break;
+    case WORD:
+        memcpy(&count, at, sizeof(count));
+        kymo__json_text(j, row->name, words[row - rows][count]);
+        break;
+    case LIST:
+        kymo__config_allow_write(j, c);
         break;
     }
 }

@@ -23,16 +23,35 @@
 #define KYMO__COUNT_MAX ((uint64_t)1 << 63) /* of a counter's whole part */
 #define KYMO__CELLS 64u                     /* cells allocated together */
 #define KYMO__LIMBO 8u
+#define KYMO__ENDINGS 256u /* series that may be on their way out at once */
 
 /*
  * What a handle points to. A recorder loads loc, announces itself by its control line's busy word, and loads loc
  * again: if it is unchanged its slot cannot be given to another series before it is done.
  */
 struct kymo__cell {
-    uint64_t loc; /* process column << 9 | word, or KYMO__DEAD */
+    uint64_t loc; /* process column << 9 | word, or KYMO__DEAD; under the registry's lock */
     struct kymo__family *family;
-    uint32_t series; /* ref, in the family's registry's segment */
+    uint32_t series; /* ref, in the family's registry's segment; of a cell that is free: the next one's ordinal + 1 */
     uint32_t pins;
+    uint64_t print; /* of the labels whose series is gone, never 0; else 0. See grave.c */
+};
+_Static_assert(sizeof(struct kymo__cell) <= 32, "what a handle costs until it is released");
+
+struct kymo__allow;
+struct kymo__idle;
+
+#define KYMO__NOBODY (UINT64_MAX - 3) /* the loc of a cell that is free */
+
+/* A series on its way out: nobody gets to it any more, and who has may still be writing. See life.c. */
+struct kymo__ending {
+    struct kymo__family *family; /* NULL: done with */
+    uint64_t loc;                /* its slot, or KYMO__DEAD: none, it slept */
+    int64_t start_ns;
+    uint32_t series;
+    uint32_t how; /* enum kymo__end, or one of life.c's own */
+    uint32_t generation;
+    uint32_t exemplars; /* their block, or 0 */
 };
 
 /* A family under another of its names. */
@@ -62,8 +81,23 @@ struct kymo__family {
     struct kymo_family info;
     struct kymo__alias *aliases; /* desc.n_aliases of them */
     uint32_t configured;         /* by the operator: bits of enum kymo__config_key */
-    const char *const *first;    /* label values of the one series of an info, while it is registered */
-    struct kymo__cell **cells;   /* blocks of KYMO__CELLS, by ordinal; replaced by a larger copy as it grows */
+    int guarded;                 /* it has labels whose values are the caller's */
+    int plain_set;               /* a gauge that is set by one store, and nothing else */
+    int distinct_known;          /* the values of its own series have been counted, too */
+    struct kymo_guard guard;     /* its defaults filled in */
+    struct kymo__allow *allow;   /* lists of values by label, or NULL */
+    struct kymo__idle *idle;     /* what series looked like when they were last seen to change, once they may expire */
+    struct kymo__top_private *top; /* of a family of the heaviest: see top.h */
+    struct kymo__cell
+        *spill;       /* the handle of all that had no place: leads to the overflow series the slow way, which counts */
+    uint32_t *graves; /* see grave.c */
+    uint32_t graves_log2;
+    uint32_t n_graves;
+    uint32_t free_ordinal;     /* + 1, of the first cell that is free */
+    uint32_t n_created;        /* ever; modulo 2^32: who finds it changed looks again */
+    int unfinished;            /* dead, and not yet announced: see kymo__family_finish() */
+    const char *const *first;  /* label values of the one series of an info, while it is registered */
+    struct kymo__cell **cells; /* blocks of KYMO__CELLS, by ordinal; replaced by a larger copy as it grows */
     uint32_t n_cell_blocks;
     uint32_t n_ordinals;
     void *kept;         /* what cells was, and is */
@@ -95,6 +129,7 @@ struct kymo_registry {
     uint32_t n_columns;  /* of which are mapped */
     uint32_t max_column; /* the highest process column in use, home included */
     uint32_t max_shards;
+    uint32_t max_series; /* of families with labels, all together: the budget that is in force */
     pthread_mutex_t lock;
     pthread_mutex_t collect_lock;
     struct kymo_allocator allocator;
@@ -119,8 +154,15 @@ struct kymo_registry {
     uint32_t n_walks;            /* under way: they may look at collectors that are gone */
     uint32_t n_detached;         /* collectors that are gone and not freed */
     uint64_t limbo[KYMO__LIMBO]; /* tables that recorders may still be reading */
-    void *kept;                  /* arrays that were replaced by larger copies, and their successors */
-    struct kymo_registry *next;  /* of the process */
+    struct kymo__ending *ending; /* KYMO__ENDINGS of them, once a series has ended */
+    uint32_t n_ending;
+    int64_t now_ns;             /* of the last upkeep, monotonic clock */
+    uint32_t n_pinned;          /* cells that wait for their labels to come back */
+    uint32_t n_unfinished;      /* families */
+    struct kymo__walk *walks;   /* under way */
+    uint32_t last_walk;         /* its id */
+    void *kept;                 /* arrays that were replaced by larger copies, and their successors */
+    struct kymo_registry *next; /* of the process */
 };
 
 /* ---- memory.c ---- */
@@ -140,6 +182,8 @@ void *kymo__kept_alloc(struct kymo_registry *reg, void **list, size_t bytes);
 void kymo__kept_free(struct kymo_registry *reg, void **list);
 /** kymo__retire_table() - gives a table back as soon as no recorder can be reading it. */
 void kymo__retire_table(struct kymo_registry *reg, uint64_t table);
+/** kymo__can_retire() - whether there is room for one more to wait. */
+int kymo__can_retire(struct kymo_registry *reg);
 /** kymo__reclaim() - tries to free what was retired. */
 void kymo__reclaim(struct kymo_registry *reg);
 
@@ -169,7 +213,7 @@ void kymo__settle_child(int zero);
 /** kymo__name_valid(), kymo__label_name_valid() - @utf8: whether any UTF-8 text may be one. NULL is none. */
 int kymo__name_valid(const char *name, int utf8);
 int kymo__label_name_valid(const char *name, int utf8);
-/** kymo__label_name_reserved() - whether a valid label name begins with __, or would become __name__ escaped. */
+/** kymo__label_name_reserved() - whether a valid label name is the server's or the formats': job, le, __x, ... */
 int kymo__label_name_reserved(const char *name);
 /** kymo__label_names_same() - whether two labels' names are one, as they are or escaped by any scheme. */
 int kymo__label_names_same(const char *a, const char *b);
@@ -223,27 +267,93 @@ int kymo__aliases_check(const struct kymo_registry *reg, const struct kymo_desc 
 int kymo__aliases_build(struct kymo_registry *reg, struct kymo__family *f);
 void kymo__aliases_free(struct kymo_registry *reg, struct kymo__family *f);
 
+/* ---- slot.c: under the registry's lock ---- */
+
+/** kymo__slot_take() - a slot for a series of the family, its columns known to the process; KYMO__DEAD and *error */
+uint64_t kymo__slot_take(struct kymo__family *f, int64_t start_ns, int *error);
+/** kymo__slot_give() - zeroes words that nobody can be writing any more; they may serve another series. */
+void kymo__slot_give(struct kymo__family *f, uint64_t loc);
+/** kymo__loc_of_process() - a segment's loc as cells have it. */
+uint64_t kymo__loc_of_process(const struct kymo_registry *reg, uint64_t loc);
+
 /* ---- series.c ---- */
 
 /** kymo__series_find() - the series with these label values, or NULL; lock-free, by who is busy or in flight. */
 struct kymo__series *kymo__series_find(const struct kymo__family *f, const char *const *values);
 /**
  * kymo__series_get() - finds or creates; NULL and *error after a failure
- * KYMO_EINVAL (number of values, or one is NULL), KYMO_EUTF8, KYMO_ELABEL (too long), KYMO_ENOENT (unregistered),
- * KYMO_ENOMEM, KYMO_EFULL, KYMO_ELIMIT.
+ * @pinned: NULL, or receives its cell, pinned: it cannot go away before the caller does something with it
+ * The overflow series where there is no place, *error saying why, and then the family's spill as its cell. Without @pinned, the series may
+ * have ended again. KYMO_EINVAL (number of values, or one is NULL), KYMO_EUTF8, KYMO_ELABEL (too long), KYMO_ENOENT (unregistered).
  */
-struct kymo__series *kymo__series_get(struct kymo__family *f, const char *const *values, size_t n, int *error);
+struct kymo__series *kymo__series_get(struct kymo__family *f, const char *const *values, size_t n,
+                                      struct kymo__cell **pinned, int *error);
 /** kymo__series_first() - the one series of a family without labels, or with the values that f->first is. Registry's lock. */
 int kymo__series_first(struct kymo__family *f);
-/** kymo__series_recover() - completes, or forgets, a creation whose creator died in it. Registry's lock, or alone. */
+/**
+ * kymo__series_promise() - puts a series on the page that is not recorded into yet: its loc stands by. NULL and *error
+ * @series: the record that rests, or NULL: there is none, and @values are what it is called
+ * Registry's lock. KYMO_EUTF8, KYMO_ELABEL, KYMO_ENOMEM, KYMO_EFULL.
+ */
+struct kymo__series *kymo__series_promise(struct kymo__family *f, const char *const *values,
+                                          struct kymo__series *series, int *error);
+/** kymo__series_overflow() - makes the overflow series and the counter beside it. Registry's lock. */
+int kymo__series_overflow(struct kymo__family *f);
+/** kymo__series_link(), kymo__series_unlink() - puts a series on the page, takes it off. Registry's lock. */
+void kymo__series_link(struct kymo__family *f, struct kymo__series *series);
+void kymo__series_unlink(struct kymo__family *f, struct kymo__series *series);
+int kymo__series_listed(const struct kymo__family *f, const struct kymo__series *series);
+/** kymo__series_count() - one series more, or less, that counts against limits. Any thread. */
+void kymo__series_count(struct kymo__family *f, int by);
+/** kymo__series_recover() - completes, or forgets, what somebody who died was doing. Registry's lock, or alone. */
 void kymo__series_recover(struct kymo__family *f);
+/** kymo__record_free() - gives the memory of a series' record and its cell back. Registry's lock. */
+void kymo__record_free(struct kymo__family *f, struct kymo__series *series);
 /** kymo__cell_of() - the cell of a series of this process, which exists once the series does. */
 struct kymo__cell *kymo__cell_of(const struct kymo__family *f, const struct kymo__series *series);
+struct kymo__cell *kymo__cell_at(const struct kymo__family *f, uint32_t ordinal);
+/** kymo__cell_free() - its ordinal may serve another series. Registry's lock. */
+void kymo__cell_free(struct kymo__family *f, uint32_t ordinal);
 /** kymo__point_of() - a point that names the series, without a value yet; kymo__point_name() makes one name another. */
 void kymo__point_name(struct kymo_point *point, const struct kymo__family *f, const struct kymo__series *series);
 struct kymo_point kymo__point_of(const struct kymo__family *f, const struct kymo__series *series);
-/** kymo__family_end() - ends all series of a family: handles die, last values are announced, slots go back. */
+
+/* ---- life.c: the ends of series; under the registry's lock ---- */
+
+enum kymo__end {
+    KYMO__END,        /* for good: what is recorded from now on goes where the guard says */
+    KYMO__END_BARRED, /* for good, and its labels are not to come back by a recording */
+    KYMO__END_IDLE,   /* unless it changes before nobody can be writing any more */
+    KYMO__END_RECORD, /* it has ended: its record is not needed any more, either */
+};
+
+/** kymo__life_prepare() - memory for ends, so that none needs any later: KYMO_ENOMEM. */
+int kymo__life_prepare(struct kymo_registry *reg);
+/** kymo__life_end() - begins the end of a series that is on the page; KYMO_EBUSY: too many are ending. */
+int kymo__life_end(struct kymo__family *f, struct kymo__series *series, enum kymo__end how);
+/** kymo__life_finish() - completes the ends that were begun, as far as nobody is recording any more. */
+void kymo__life_finish(struct kymo_registry *reg);
+/** kymo__life_discard() - begins to give back a record that was kept for handles, if there are none. */
+void kymo__life_discard(struct kymo__family *f, struct kymo__series *series);
+/** kymo__life_unfinished() - completes the ends of families that had to be put off. */
+void kymo__life_unfinished(struct kymo_registry *reg);
+/** kymo__life_unpinned() - a cell's last pin was taken back, and its series may have ended. */
+void kymo__life_unpinned(struct kymo__cell *cell);
+/** kymo__life_recover() - in a child of fork(): does again what may have been half done. */
+void kymo__life_recover(struct kymo_registry *reg);
+/** kymo__family_end() - ends all series of a family: handles die, last values are announced, memory goes back. */
 void kymo__family_end(struct kymo__family *f);
+
+/* ---- upkeep.c ---- */
+
+/** kymo__upkeep() - what scrapes and sweeps do first: ends, what woke, what is idle. Takes the registry's lock. */
+void kymo__upkeep(struct kymo_registry *reg, int64_t now_ns);
+/** kymo__upkeep_overflow() - puts the overflow series on the page, if it was used; registry's lock. */
+void kymo__upkeep_overflow(struct kymo__family *f);
+/** kymo__wakers_recover() - the same in a child of fork(), where no recorder is in the middle of waking one. */
+void kymo__wakers_recover(struct kymo__family *f);
+/** kymo__upkeep_wakers() - puts what woke on the page and fills the places up; registry's lock. */
+void kymo__upkeep_wakers(struct kymo__family *f);
 
 /* ---- read.c ---- */
 
@@ -283,6 +393,7 @@ struct kymo__walk {
     struct kymo__family *last;   /* to be shown */
     uint32_t name;               /* it is shown under: 0 its own, i its i-th alias */
     uint32_t series;             /* the next one of it, or 0 */
+    uint32_t series_last;        /* to be shown: what comes to be meanwhile is for the next walk */
     int begun;                   /* its info has been shown */
     int pass_over;               /* set by the visitor when it was: no need to read its points */
     int has_read;                /* callback families: what it returned, the same under all names */
@@ -297,6 +408,8 @@ struct kymo__walk {
     size_t view_bytes;
     struct kymo_exemplar_point *exemplars; /* of one series, once there is one that has some */
     size_t n_exemplars;                    /* room for so many, and for their texts behind them */
+    uint32_t id;                           /* of the walk, for series that have to be shown once; never 0 */
+    struct kymo__walk *next;               /* of the registry's */
 };
 
 /**
@@ -305,6 +418,14 @@ struct kymo__walk {
  * point comes first in the next step.
  */
 int kymo__walk_step(struct kymo_registry *reg, struct kymo__walk *walk, const struct kymo_visitor *visitor);
+/**
+ * struct kymo__walk as a cursor - the series of one family, under the registry's lock, while some of them may end
+ * kymo__cursor_pause() lets others have the lock for a moment; 0: the family has ended meanwhile.
+ */
+void kymo__cursor_begin(struct kymo__walk *cursor, struct kymo__family *f);
+struct kymo__series *kymo__cursor_next(struct kymo__walk *cursor);
+int kymo__cursor_pause(struct kymo__walk *cursor);
+void kymo__cursor_end(struct kymo__walk *cursor);
 /** kymo__walk_begin(), kymo__walk_end() - between them nothing that the walk may look at is freed. */
 void kymo__walk_begin(struct kymo_registry *reg, struct kymo__walk *walk);
 void kymo__walk_end(struct kymo_registry *reg, struct kymo__walk *walk);

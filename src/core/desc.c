@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * core/desc.c - what makes a descriptor good: names, labels, help, unit, bounds, states.
+ * core/desc.c - what makes a descriptor good: names, labels, help, unit, bounds, states, guard.
  *
  * The rules are those of the formats we write: a family that passes here can be exposed in any of them. Sources:
- * Prometheus data model; OpenMetrics 1.0 on units and on names that suffixes would make equal.
+ * Prometheus data model; OpenMetrics 1.0 on units and on names that suffixes would make equal. Two kinds of label names
+ * are refused for what they do to a server: those that it gives each target itself, and those whose values never end.
  */
 #include <math.h>
 #include <stdio.h>
@@ -11,11 +12,12 @@
 
 #include "base/name.h"
 #include "base/utf8.h"
-#include "core/core.h"
+#include "core/guard.h"
 
 #define MAX_STATES 64u
 #define MAX_NATIVE_BUCKETS 1000u
 #define MAX_NATIVE_EXEMPLARS 64u
+#define MAX_SERIES 10000000u
 
 /* ---- names ---- */
 
@@ -76,9 +78,27 @@ int kymo__names_odd(const struct kymo_registry *reg, const char *name, const str
     return odd;
 }
 
+static int is_one_of(const char *name, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (kymo__label_names_same(name, names[i]))
+            return 1;
+    return 0;
+}
+
+/* The server sets job and instance, and would rename ours; le and quantile stand in lines of other kinds. */
 int kymo__label_name_reserved(const char *name)
 {
-    return strncmp(name, "__", 2) == 0 || kymo__label_names_same(name, "__name__");
+    static const char *const reserved[] = {"__name__", "job", "instance", "le", "quantile"};
+    return strncmp(name, "__", 2) == 0 || is_one_of(name, reserved, sizeof(reserved) / sizeof(reserved[0]));
+}
+
+/* Each value of these is one user, one request, one machine of somebody else's: there is always a next one. */
+static int is_unbounded(const char *name)
+{
+    static const char *const unbounded[] = {"user_id",  "customer_id", "request_id", "session_id",
+                                            "trace_id", "span_id",     "email",      "ip"};
+    return is_one_of(name, unbounded, sizeof(unbounded) / sizeof(unbounded[0]));
 }
 
 /* ---- the parts ---- */
@@ -88,15 +108,10 @@ int kymo__desc_read(const struct kymo_desc *from, struct kymo_desc *to)
     memset(to, 0, sizeof(*to));
     if (from == NULL || from->size < offsetof(struct kymo_desc, unit))
         return KYMO_EINVAL;
-    memcpy(to, from, from->size < sizeof(*to) ? from->size : sizeof(*to));
+    size_t n = from->size < sizeof(*to) ? from->size : sizeof(*to);
+    memcpy(to, from, n - n % sizeof(void *)); /* half a pointer is none */
     to->size = sizeof(*to);
     return 0;
-}
-
-/* The label that lines of this kind have of their own, or NULL. */
-static const char *own_label(enum kymo_kind kind)
-{
-    return kind == KYMO_HISTOGRAM || kind == KYMO_GAUGE_HISTOGRAM ? "le" : kind == KYMO_SUMMARY ? "quantile" : NULL;
 }
 
 static int is_const_label(const struct kymo_registry *reg, const char *name)
@@ -107,12 +122,12 @@ static int is_const_label(const struct kymo_registry *reg, const char *name)
     return 0;
 }
 
-static int label_check(const struct kymo_registry *reg, const struct kymo_desc *d, enum kymo_kind kind, size_t i)
+static int label_check(const struct kymo_registry *reg, const struct kymo_desc *d, size_t i)
 {
-    const char *name = d->labels[i], *own = own_label(kind);
+    const char *name = d->labels[i];
     if (!kymo__label_name_valid(name, reg->utf8_names))
         return KYMO_ELABEL;
-    if (kymo__label_name_reserved(name) || (own != NULL && strcmp(name, own) == 0))
+    if (kymo__label_name_reserved(name))
         return KYMO_ERESERVED;
     for (size_t j = 0; j < i; j++)
         if (kymo__label_names_same(name, d->labels[j]))
@@ -121,20 +136,16 @@ static int label_check(const struct kymo_registry *reg, const struct kymo_desc *
 }
 
 /* *culprit: the label that is wrong, where one is. */
-static int labels_check(const struct kymo_registry *reg, const struct kymo_desc *d, enum kymo_kind kind,
-                        const char **culprit)
+static int labels_check(const struct kymo_registry *reg, const struct kymo_desc *d, const char **culprit)
 {
     if (d->n_labels > KYMO__MAX_LABELS || (d->n_labels != 0 && d->labels == NULL))
         return KYMO_ELABEL;
     for (size_t i = 0; i < d->n_labels; i++) {
         *culprit = d->labels[i];
-        int r = label_check(reg, d, kind, i);
+        int r = label_check(reg, d, i);
         if (r != 0)
             return r;
     }
-    *culprit = own_label(kind);
-    if (*culprit != NULL && is_const_label(reg, *culprit))
-        return KYMO_ERESERVED;
     *culprit = NULL;
     return 0;
 }
@@ -238,6 +249,34 @@ static int states_check(const struct kymo_registry *reg, const struct kymo_desc 
     return own_label_is_taken(reg, d) ? KYMO_ESTATES : 0;
 }
 
+/* ---- the guard ---- */
+
+static int guard_good(const struct kymo_guard *g, const struct kymo_desc *d, enum kymo_kind kind)
+{
+    if (d->n_labels == 0 || g->idle_ns < 0 || g->max_series > MAX_SERIES)
+        return 0;
+    if (g->after_end != KYMO_REVIVE && g->after_end != KYMO_TO_OVERFLOW)
+        return 0;
+    if (g->policy == KYMO_GUARD_TOP)
+        return kind == KYMO_COUNTER || kind == KYMO_HISTOGRAM;
+    return g->policy == KYMO_GUARD_PLAIN || g->policy == KYMO_GUARD_LIMIT;
+}
+
+int kymo__guard_check(const struct kymo_desc *d, enum kymo_kind kind, const char **culprit)
+{
+    if (d->guard != NULL && !guard_good(d->guard, d, kind))
+        return KYMO_EGUARD;
+    if (d->guard != NULL && d->guard->policy != KYMO_GUARD_PLAIN)
+        return 0;
+    for (size_t i = 0; i < d->n_labels; i++) {
+        if (is_unbounded(d->labels[i])) {
+            *culprit = d->labels[i];
+            return KYMO_EUNBOUNDED;
+        }
+    }
+    return 0;
+}
+
 /* ---- the whole ---- */
 
 /* A state set's name is a label's name too. */
@@ -289,7 +328,9 @@ static int desc_check(const struct kymo_registry *reg, const struct kymo_desc *d
 {
     int r = texts_check(reg, d, kind);
     if (r == 0)
-        r = labels_check(reg, d, kind, culprit);
+        r = labels_check(reg, d, culprit);
+    if (r == 0)
+        r = kymo__guard_check(d, kind, culprit);
     if (r == 0)
         r = unit_check(d, kind);
     if (r == 0)
@@ -303,13 +344,23 @@ static int desc_check(const struct kymo_registry *reg, const struct kymo_desc *d
     return r == 0 ? aliases_check(reg, d, kind) : r;
 }
 
+/* What an error's own sentence has no room for. */
+static const char *advice_on(int error, enum kymo_kind kind)
+{
+    if (error != KYMO_EUNBOUNDED)
+        return "";
+    return kind == KYMO_COUNTER || kind == KYMO_HISTOGRAM
+               ? "; a guard's policy has to be named: KYMO_GUARD_LIMIT or KYMO_GUARD_TOP"
+               : "; a guard's policy has to be named: KYMO_GUARD_LIMIT";
+}
+
 int kymo__desc_check(const struct kymo_registry *reg, const struct kymo_desc *d, enum kymo_kind kind)
 {
     const char *culprit = NULL;
     int r = desc_check(reg, d, kind, &culprit);
     if (r != 0)
-        kymo__log(reg, KYMO_LOG_ERROR, "metric %.255s%s%.64s: %s", d->name ? d->name : "(no name)",
-                  culprit ? ", label " : "", culprit ? culprit : "", kymo_strerror(r));
+        kymo__log(reg, KYMO_LOG_ERROR, "metric %.255s%s%.64s: %s%s", d->name ? d->name : "(no name)",
+                  culprit ? ", label " : "", culprit ? culprit : "", kymo_strerror(r), advice_on(r, kind));
     return r;
 }
 

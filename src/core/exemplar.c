@@ -22,28 +22,11 @@ static size_t block_bytes(const struct kymo__family *f)
     return bytes;
 }
 
-/* A block that a series of the same shape left behind, or 0. */
-static uint32_t block_reuse(struct kymo__segment *s, size_t bytes)
-{
-    for (uint32_t *link = &s->free_exemplars; *link != 0;) {
-        uint32_t ref = *link;
-        struct kymo__exemplars *block = kymo__at(s, ref);
-        if (block->bytes == bytes) {
-            *link = block->next;
-            return ref;
-        }
-        link = &block->next;
-    }
-    return 0;
-}
-
 uint32_t kymo__exemplars_new(const struct kymo__family *f, int *error)
 {
     struct kymo__segment *s = f->reg->segment;
     size_t bytes = block_bytes(f);
-    uint32_t ref = block_reuse(s, bytes);
-    if (ref == 0)
-        ref = kymo__segment_alloc(s, bytes, error);
+    uint32_t ref = kymo__segment_alloc(s, bytes, error);
     if (ref != 0)
         ((struct kymo__exemplars *)kymo__at(s, ref))->bytes = bytes;
     return ref;
@@ -60,15 +43,15 @@ static void block_zero(struct kymo__exemplars *block)
 
 void kymo__exemplars_give(struct kymo__segment *s, uint32_t ref)
 {
-    struct kymo__exemplars *block = kymo__at(s, ref);
-    block_zero(block);
-    block->next = s->free_exemplars;
-    s->free_exemplars = ref;
+    if (ref != 0)
+        kymo__segment_give(s, ref, ((struct kymo__exemplars *)kymo__at(s, ref))->bytes);
 }
 
 void kymo__exemplars_clear(const struct kymo__family *f, const struct kymo__series *series)
 {
-    block_zero(kymo__exemplars_of(f, series));
+    struct kymo__exemplars *block = kymo__exemplars_of(f, series);
+    if (block != NULL)
+        block_zero(block);
 }
 
 /* ---- claims ---- */
@@ -186,8 +169,8 @@ void kymo__exemplar_keep(struct kymo__family *f, const struct kymo__series *seri
 {
     struct kymo__exemplars *block = kymo__exemplars_of(f, series);
     struct kymo__exemplar_copy copy;
-    if (!kymo__exemplar_compose(ex, &copy)) {
-        kymo__refuse(f, KYMO__EXEMPLAR_BAD);
+    if (block == NULL || !kymo__exemplar_compose(ex, &copy)) {
+        kymo__refuse(f, block == NULL ? KYMO__EXEMPLAR_BUSY : KYMO__EXEMPLAR_BAD);
         return;
     }
     copy.value = v;
@@ -256,6 +239,8 @@ size_t kymo__exemplars_read(const struct kymo__family *f, const struct kymo__ser
 {
     struct filling filling = {to, 0, cap, text, text + text_cap};
     struct kymo__exemplars *block = kymo__exemplars_of(f, series);
+    if (block == NULL)
+        return 0;
     if (native)
         read_store(f, kymo__exemplar_store_of(f, block), &filling);
     else

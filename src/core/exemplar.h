@@ -65,12 +65,30 @@ static inline size_t kymo__exemplars_ref_at(size_t text_len)
     return (sizeof(struct kymo__series) + text_len + KYMO__SERIES_SLACK + 7) & ~(size_t)7;
 }
 
-/* The block of a series of a family with exemplars. */
+static inline uint32_t *kymo__exemplars_ref(const struct kymo__series *series)
+{
+    return (uint32_t *)(void *)((char *)(uintptr_t)series + kymo__exemplars_ref_at(series->text_len));
+}
+
+/* The block of a series of a family with exemplars; NULL while it has none: it came back to life just now. */
 static inline struct kymo__exemplars *kymo__exemplars_of(const struct kymo__family *f,
                                                          const struct kymo__series *series)
 {
-    const char *at = (const char *)series + kymo__exemplars_ref_at(series->text_len);
-    return kymo__at(f->reg->segment, *(const uint32_t *)(const void *)at);
+    uint32_t ref = kymo__load_acquire(kymo__exemplars_ref(series)); /* with kymo__exemplars_attach() */
+    return ref != 0 ? kymo__at(f->reg->segment, ref) : NULL;
+}
+
+static inline void kymo__exemplars_attach(const struct kymo__series *series, uint32_t block)
+{
+    kymo__store_release(kymo__exemplars_ref(series), block); /* with kymo__exemplars_of(): it is empty */
+}
+
+/* The series has none any more; who is busy or in flight may still look at what is returned. */
+static inline uint32_t kymo__exemplars_detach(const struct kymo__series *series)
+{
+    uint32_t block = kymo__load_relaxed(kymo__exemplars_ref(series));
+    kymo__store_relaxed(kymo__exemplars_ref(series), 0);
+    return block;
 }
 
 static inline struct kymo__exemplar_store *kymo__exemplar_store_of(const struct kymo__family *f,
@@ -89,7 +107,7 @@ static inline struct kymo__exemplar *kymo__exemplar_store_record(const struct ky
 
 /** kymo__exemplars_new() - a block for a series of @f, empty; its ref, or 0 and *@error. */
 uint32_t kymo__exemplars_new(const struct kymo__family *f, int *error);
-/** kymo__exemplars_give() - takes a block that nobody can be writing any more back, for series to come. */
+/** kymo__exemplars_give() - takes a block that nobody can be writing any more back, for series to come; 0 is none. */
 void kymo__exemplars_give(struct kymo__segment *s, uint32_t ref);
 /** kymo__exemplars_clear() - forgets the exemplars of a series; in a child of fork(), whose threads are its own. */
 void kymo__exemplars_clear(const struct kymo__family *f, const struct kymo__series *series);

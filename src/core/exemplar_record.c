@@ -14,7 +14,9 @@ static __attribute__((noinline, cold)) void keep(const struct kymo__cell *cell, 
 {
     struct kymo__family *f = cell->family;
     uint32_t bucket = f->info.kind == KYMO_HISTOGRAM ? kymo__bucket(f->bounds, f->n_bounds, v) : 0;
-    kymo__exemplar_keep(f, kymo__at(f->reg->segment, cell->series), bucket, f->class == KYMO__NATIVE, v, ex);
+    const struct kymo__series *series =
+        kymo__at(f->reg->segment, kymo__load_acquire(&cell->series)); /* with a loc of it */
+    kymo__exemplar_keep(f, series, bucket, f->class == KYMO__NATIVE, v, ex);
     kymo__end(ctl, busy);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/config.h"
+#include "core/guard.h"
 #include "core/native.h"
 
 /* ---- registering ---- */
@@ -53,6 +54,7 @@ static int record_build(struct kymo_registry *reg, struct kymo__family *f)
         return error;
     f->record = kymo__at(reg->segment, ref);
     f->record->kind = f->info.kind;
+    f->record->limit = UINT32_MAX;
     return 0;
 }
 
@@ -70,8 +72,10 @@ static int family_complete(struct kymo_registry *reg, struct kymo__family *f, in
         r = record_build(reg, f);
     if (r == 0 && single)
         r = kymo__series_first(f);
+    if (r == 0 && f->guarded)
+        r = kymo__guard_new(f);
     if (r != 0 && f->record != NULL)
-        kymo__segment_undo(reg->segment, kymo__ref(reg->segment, f->record), sizeof(*f->record));
+        kymo__segment_give(reg->segment, kymo__ref(reg->segment, f->record), sizeof(*f->record));
     return r;
 }
 
@@ -108,7 +112,7 @@ int kymo__family_prepare(struct kymo_registry *reg, const struct kymo_desc *desc
                          enum kymo__registration how, struct kymo__family **family)
 {
     struct kymo_desc d;
-    struct kymo_native native;
+    struct kymo__config_room room;
     uint32_t configured = 0;
     int labelled = how == KYMO__REGISTER_LABELLED || how == KYMO__REGISTER_COLLECTED;
     *family = NULL;
@@ -125,11 +129,12 @@ int kymo__family_prepare(struct kymo_registry *reg, const struct kymo_desc *desc
         return r;
     kymo__enter();
     if (how == KYMO__REGISTER_SINGLE || how == KYMO__REGISTER_LABELLED)
-        configured = kymo__config_apply(reg, kind, &d, &native);
+        configured = kymo__config_apply(reg, kind, &d, &room);
     *family = kymo__family_build(reg, &d, kind);
     if (*family == NULL)
         return KYMO_ENOMEM;
     (*family)->configured = configured;
+    (*family)->guarded = how == KYMO__REGISTER_LABELLED && kind != KYMO_INFO && d.n_labels != 0;
     return 0;
 }
 
@@ -139,7 +144,10 @@ int kymo__families_register(struct kymo_registry *reg, struct kymo__family **fam
     int r = 0;
     pthread_mutex_lock(&reg->lock);
     for (size_t i = 0; i < n && r == 0; i++) {
-        r = family_complete(reg, families[i], how == KYMO__REGISTER_SINGLE);
+        if (how == KYMO__REGISTER_LABELLED)
+            r = kymo__config_allow(families[i]);
+        if (r == 0)
+            r = family_complete(reg, families[i], how == KYMO__REGISTER_SINGLE);
         if (r == 0)
             family_link(reg, families[i], how == KYMO__REGISTER_COLLECTED);
         for (size_t k = 0; r != 0 && k < i; k++)

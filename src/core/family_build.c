@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "base/escape.h"
+#include "core/guard.h"
 #include "core/native.h"
+#include "core/top.h"
 
 static void labels_free(struct kymo_registry *reg, struct kymo__family *f)
 {
@@ -51,6 +53,10 @@ void kymo__family_discard(struct kymo_registry *reg, struct kymo__family *f)
         return;
     kymo__kept_free(reg, &f->kept);
     kymo__aliases_free(reg, f);
+    kymo__allow_free(reg, f);
+    kymo__idle_free(f);
+    kymo__graves_free(f);
+    kymo__top_free(f);
     labels_free(reg, f);
     states_free(reg, f);
     aliases_free(reg, f);
@@ -133,6 +139,27 @@ static void native_copy(struct kymo__family *f, const struct kymo_native *from)
     f->desc.native = &f->native;
 }
 
+struct kymo_guard kymo__guard_fill(const struct kymo_guard *from)
+{
+    struct kymo_guard g = {KYMO_GUARD_PLAIN, KYMO_REVIVE, 0, 0, 0, 0, 0};
+    if (from != NULL)
+        g = *from;
+    if (g.max_series == 0)
+        g.max_series = g.policy == KYMO_GUARD_TOP ? KYMO__TOP_DEFAULT : KYMO__SERIES_DEFAULT;
+    if (g.max_value_bytes == 0)
+        g.max_value_bytes = KYMO__VALUE_DEFAULT;
+    if (g.linger_ms == 0)
+        g.linger_ms = KYMO__LINGER_DEFAULT;
+    return g;
+}
+
+static void guard_copy(struct kymo__family *f, const struct kymo_guard *from)
+{
+    f->guard = kymo__guard_fill(from);
+    if (from != NULL)
+        f->desc.guard = &f->guard;
+}
+
 static int bounds_copy(struct kymo_registry *reg, struct kymo__family *f, const struct kymo_desc *d)
 {
     int preset = d->n_bounds == 0 && d->native == NULL;
@@ -175,6 +202,7 @@ static int desc_copy(struct kymo_registry *reg, struct kymo__family *f, const st
         f->exemplar_limit = ((uint64_t)1 << 32) / d->exemplar_every;
     if (d->native != NULL)
         native_copy(f, d->native);
+    guard_copy(f, d->guard);
     int r = labels_copy(reg, f, d);
     if (r == 0)
         r = states_copy(reg, f, d);
@@ -196,6 +224,7 @@ static void shape(struct kymo__family *f, enum kymo_kind kind)
                : kind == KYMO_GAUGE && f->desc.gauge_mode == KYMO_GAUGE_SET ? KYMO__SHARED
                : kind == KYMO_INFO || kind == KYMO_STATESET                 ? KYMO__SHARED
                                                                             : KYMO__SINGLE;
+    f->plain_set = f->class == KYMO__SHARED && !f->guard.touch;
     f->n_words = kind == KYMO_HISTOGRAM ? f->n_bounds + 2 : 1;
     if (f->desc.native != NULL) {
         f->class = KYMO__NATIVE;

@@ -25,28 +25,42 @@ static int single_new(struct kymo_registry *reg, const struct kymo_desc *desc, e
 
 /* ---- with ---- */
 
+/* Where the series of a pinned cell counts, or KYMO__DEAD. The pin keeps the cell, not the record. */
+static uint64_t loc_of(const struct kymo__cell *cell)
+{
+    struct kymo__segment *s = cell->family->reg->segment;
+    int64_t *counter = kymo__in_flight_enter(s);
+    uint64_t loc = KYMO__DEAD;
+    if (!kymo__load_relaxed(&cell->family->dead)) {
+        const struct kymo__series *series = kymo__at(s, kymo__load_relaxed(&cell->series));
+        loc = kymo__load_relaxed(&series->loc);
+    }
+    kymo__in_flight_leave(counter);
+    return loc;
+}
+
 static struct kymo__cell *with(struct kymo__family *f, const char *const *values, size_t n)
 {
     int error;
     if (f == NULL)
         return NULL;
-    struct kymo__series *series = kymo__series_get(f, values, n, &error);
-    if (series == NULL) {
+    struct kymo__cell *cell = NULL;
+    if (kymo__series_get(f, values, n, &cell, &error) == NULL) {
         kymo__refuse(f, kymo__refusal_of(error));
         return NULL;
     }
-    struct kymo__cell *cell = kymo__cell_of(f, series);
-    kymo__add_relaxed(&cell->pins, 1);
-    uint64_t loc = kymo__load_relaxed(&series->loc);
-    if (!(loc & KYMO__DEAD_BIT))
+    uint64_t loc = loc_of(cell);
+    if (kymo__loc_lives(loc))
         (void)kymo__ensure_self(f->reg, (uint32_t)(loc >> KYMO__WORD_BITS)); /* else the shared store serves */
     return cell;
 }
 
 static void release(struct kymo__cell *cell)
 {
-    if (cell != NULL)
-        kymo__add_relaxed(&cell->pins, (uint32_t)-1); /* a count: nothing is freed by it yet */
+    if (cell == NULL || kymo__add_full(&cell->pins, (uint32_t)-1) != 1) /* before the look below; with still_pinned() */
+        return;
+    if (kymo__load_relaxed(&cell->loc) == KYMO__DEAD)
+        kymo__life_unpinned(cell);
 }
 
 /* ---- the kinds ---- */

@@ -5,6 +5,7 @@
  * The thread is busy from before the family's table is read until the word is written, so that neither the table nor
  * the slot can be given away meanwhile. Nothing is pinned.
  */
+#include "core/guard.h"
 #include "core/native.h"
 
 /* Where a recording by labels has arrived. */
@@ -15,9 +16,17 @@ struct found {
     uint32_t word;
 };
 
+/* No living series has these labels: some other one may be meant to take the recording. KYMO__DEAD: the slow way knows. */
+static __attribute__((noinline)) uint64_t reroute(struct kymo__family *f, const char *const *values, int found,
+                                                  double weight, enum kymo__need need)
+{
+    const struct kymo__series *series = found ? NULL : kymo__guard_miss(f, values, weight, need);
+    return series != NULL ? kymo__load_acquire(&series->loc) : KYMO__DEAD;
+}
+
 /* Busy from before the table is read until the caller is done: tables and slots stay what they are. */
 static inline __attribute__((always_inline)) struct found find_entry(struct kymo__family *f, const char *const *values,
-                                                                     size_t n)
+                                                                     size_t n, double weight, enum kymo__need need)
 {
     struct found to = {NULL, NULL, 0, 0};
     struct kymo__entry *home = kymo__entry_of(f->reg->home);
@@ -26,9 +35,13 @@ static inline __attribute__((always_inline)) struct found find_entry(struct kymo
         return to;
     to.ctl = ctl;
     const struct kymo__series *series = kymo__series_find(f, values);
-    uint64_t loc = series != NULL ? kymo__load_relaxed(&series->loc) : KYMO__DEAD; /* we are busy: it stays ours */
-    if (kymo__unlikely(loc & KYMO__DEAD_BIT))
-        return to;
+    /* We are busy: it stays ours. Acquire as in kymo__guard_home(): it may have come to life after it was found. */
+    uint64_t loc = series != NULL ? kymo__load_acquire(&series->loc) : KYMO__DEAD;
+    if (kymo__unlikely(loc & KYMO__DEAD_BIT)) {
+        loc = reroute(f, values, series != NULL, weight, need);
+        if (loc & KYMO__DEAD_BIT)
+            return to;
+    }
     to.word = (uint32_t)(loc & (KYMO__WORDS - 1));
     struct kymo__entry *entry = kymo__entry_of(kymo__load_acquire(&f->reg->columns)[loc >> KYMO__WORD_BITS]);
     if (kymo__likely(entry != NULL && kymo__load_acquire(&entry->ctl) != NULL))
@@ -51,7 +64,7 @@ static __attribute__((noinline)) void slow_labels(struct kymo__family *f, const 
 
 static inline void add_whole_labels(struct kymo__family *f, uint64_t amount, const char *const *values, size_t n)
 {
-    struct found to = find_entry(f, values, n);
+    struct found to = find_entry(f, values, n, (double)amount, KYMO__NEED_ENTRY);
     if (kymo__likely(to.entry != NULL))
         kymo__add_word(&to.entry->words[to.word], amount);
     leave(to);
@@ -61,7 +74,7 @@ static inline void add_whole_labels(struct kymo__family *f, uint64_t amount, con
 
 static void add_fraction_labels(struct kymo__family *f, double v, const char *const *values, size_t n)
 {
-    struct found to = find_entry(f, values, n);
+    struct found to = find_entry(f, values, n, v, KYMO__NEED_FRACTIONS);
     uint64_t *words = to.entry != NULL ? kymo__load_acquire(&to.entry->fractions) : NULL;
     if (kymo__likely(words != NULL))
         kymo__add_fraction(&words[to.word], v);
@@ -90,9 +103,11 @@ void kymo_counter_family_add(struct kymo_counter_family *f, double v, const char
 
 static void set_labels(struct kymo__family *f, double v, const char *const *values, size_t n)
 {
-    struct found to = find_entry(f, values, n);
+    struct found to = find_entry(f, values, n, 0, KYMO__NEED_ENTRY);
     if (to.entry != NULL)
         kymo__store_relaxed(&to.entry->pairs[to.word].sum, kymo__bits(v));
+    if (to.entry != NULL && !kymo__load_relaxed(&f->plain_set))
+        kymo__add_relaxed(&to.entry->pairs[to.word].n, 1); /* that it differs is all that counts: look() in upkeep.c */
     leave(to);
     if (to.entry == NULL)
         slow_labels(f, values, n, KYMO__SET, 0, v);
@@ -111,7 +126,7 @@ void kymo_gauge_family_set(struct kymo_gauge_family *f, double v, const char *co
 
 static void add_shared_labels(struct kymo__family *f, double v, const char *const *values, size_t n)
 {
-    struct found to = find_entry(f, values, n);
+    struct found to = find_entry(f, values, n, 0, KYMO__NEED_ENTRY);
     if (to.entry != NULL)
         kymo__add_double_relaxed(&to.entry->pairs[to.word].sum, v);
     leave(to);
@@ -146,7 +161,7 @@ void kymo_histogram_family_observe(struct kymo_histogram_family *f, double v, co
         kymo__refuse(family, KYMO__NAN);
         return;
     }
-    struct found to = find_entry(family, values, n);
+    struct found to = find_entry(family, values, n, 1, KYMO__NEED_ENTRY);
     if (to.entry != NULL && family->class == KYMO__NATIVE)
         (void)kymo__native_observe(family, to.ctl, &to.entry->words[to.word], &to.entry->pairs[to.word], v, 1);
     else if (kymo__likely(to.entry != NULL))

@@ -73,16 +73,24 @@ void kymo__reclaim(struct kymo_registry *reg)
     }
 }
 
-void kymo__retire_table(struct kymo_registry *reg, uint64_t table)
+int kymo__can_retire(struct kymo_registry *reg)
 {
     for (int round = 0; round < 2; round++) {
-        for (size_t i = 0; i < KYMO__LIMBO; i++) {
-            if (reg->limbo[i] == 0) {
-                reg->limbo[i] = table;
-                return;
-            }
-        }
+        for (size_t i = 0; i < KYMO__LIMBO; i++)
+            if (reg->limbo[i] == 0)
+                return 1;
         kymo__reclaim(reg);
+    }
+    return 0;
+}
+
+void kymo__retire_table(struct kymo_registry *reg, uint64_t table)
+{
+    for (size_t i = 0; kymo__can_retire(reg) && i < KYMO__LIMBO; i++) {
+        if (reg->limbo[i] == 0) {
+            reg->limbo[i] = table;
+            return;
+        }
     }
     /* No grace period to be had: the table stays where it is until the registry's end. */
 }

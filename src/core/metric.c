@@ -94,7 +94,8 @@ void kymo_counter_add(struct kymo_counter *c, double v)
 
 /* ---- gauges ---- */
 
-static inline void set_shared(struct kymo__cell *cell, double v)
+/* @touch: also leaves word that it was set, should the value be the same; see look() in upkeep.c */
+static inline void set_shared(struct kymo__cell *cell, double v, int touch)
 {
     uint64_t loc, busy;
     struct kymo__entry *entry = kymo__begin(cell, &loc, &busy);
@@ -103,6 +104,8 @@ static inline void set_shared(struct kymo__cell *cell, double v)
         return;
     }
     kymo__store_relaxed(&entry->pairs[loc & (KYMO__WORDS - 1)].sum, kymo__bits(v)); /* the last one wins */
+    if (touch)
+        kymo__add_relaxed(&entry->pairs[loc & (KYMO__WORDS - 1)].n, 1); /* that it differs is all that counts */
     kymo__end(entry->ctl, busy);
 }
 
@@ -144,8 +147,10 @@ static void gauge_add(struct kymo__cell *cell, double v)
 
 static void gauge_set(struct kymo__cell *cell, double v)
 {
-    if (kymo__likely(cell->family->class == KYMO__SHARED))
-        set_shared(cell, v);
+    if (kymo__likely(kymo__load_relaxed(&cell->family->plain_set))) /* one that changed just now may go either way */
+        set_shared(cell, v, 0);
+    else if (cell->family->class == KYMO__SHARED)
+        set_shared(cell, v, 1);
     else
         slow(cell, KYMO__SET, 0, v);
 }

@@ -214,6 +214,8 @@ static inline uint64_t kymo__native_observe(struct kymo__family *f, struct kymo_
 void kymo__native_shape(struct kymo__family *f);
 /** kymo__native_begin() - makes a slot ready for a new series: state, start, table. Registry's lock. 0 or an error. */
 int kymo__native_begin(struct kymo__family *f, uint64_t loc, int64_t start_ns);
+/** kymo__native_start_from() - it did not begin before @start_ns: a slot that was made ready earlier. */
+void kymo__native_start_from(struct kymo__family *f, uint64_t loc, int64_t start_ns);
 /** kymo__native_restart() - starts anew, nothing in it: a child of fork() that wants its values at 0. */
 void kymo__native_restart(struct kymo__family *f, uint64_t loc, int64_t start_ns);
 

@@ -354,6 +354,13 @@ int kymo__native_begin(struct kymo__family *f, uint64_t loc, int64_t start_ns)
     return 0;
 }
 
+void kymo__native_start_from(struct kymo__family *f, uint64_t loc, int64_t start_ns)
+{
+    struct kymo__pair *head = kymo__pairs_at(f->reg->segment, loc);
+    if ((int64_t)kymo__load_relaxed(&head[KYMO__P_STATE].sum) < start_ns) /* else it has started anew since */
+        kymo__store_relaxed(&head[KYMO__P_STATE].sum, (uint64_t)start_ns);
+}
+
 void kymo__native_restart(struct kymo__family *f, uint64_t loc, int64_t start_ns)
 {
     struct kymo__pair *head = kymo__pairs_at(f->reg->segment, loc);

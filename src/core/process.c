@@ -155,7 +155,7 @@ static void starts_renew(struct kymo_registry *reg)
             struct kymo__series *series = kymo__at(reg->segment, ref);
             series->start_ns = now;
             if (f->class == KYMO__NATIVE)
-                kymo__native_restart(f, series->loc, now);
+                kymo__native_restart(f, series->loc & KYMO__SLOT_MASK, now);
             if (f->exemplar_limit != 0)
                 kymo__exemplars_clear(f, series);
             ref = series->next;
@@ -177,13 +177,15 @@ static void settle_registry(struct kymo_registry *reg, int zero)
         kymo__store_release(&shard->state, KYMO__SHARD_FREE);
         ref = shard->next;
     }
-    for (struct kymo__family *f = reg->first_family; f != NULL; f = f->next)
-        kymo__series_recover(f);
+    kymo__life_recover(reg);
     for (uint32_t i = 0; zero && i < s->n_columns; i++)
         if (kymo__column_at(s, i)->class != KYMO__SHARED)
             column_zero(s, kymo__column_at(s, i));
-    if (zero)
+    if (zero) { /* words that linked free slots are 0 now, too: those slots are not used again */
+        memset(s->free_slots[KYMO__SINGLE], 0, sizeof(s->free_slots[0]));
+        memset(s->free_slots[KYMO__HISTOGRAMS], 0, sizeof(s->free_slots[0]));
         starts_renew(reg);
+    }
 }
 
 /*

@@ -53,7 +53,8 @@ static inline struct kymo__entry *kymo__begin(const struct kymo__cell *cell, uin
     struct kymo__ctl *ctl = kymo__load_acquire(&entry->ctl); /* with entry_add_chunk(): the words are there */
     if (kymo__unlikely(ctl == NULL) || !kymo__set_busy(ctl, busy))
         return NULL;
-    if (kymo__likely(kymo__load_relaxed(&cell->loc) == *loc)) /* relaxed: ordered by the two halves of the fence */
+    /* Before what follows; against who takes it away, the two halves of the fence. With who set it: the slot is ready. */
+    if (kymo__likely(kymo__load_acquire(&cell->loc) == *loc))
         return entry;
     kymo__end(ctl, *busy);
     return NULL;

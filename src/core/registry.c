@@ -9,6 +9,7 @@
 #include "base/escape.h"
 #include "base/utf8.h"
 #include "core/config.h"
+#include "core/guard.h"
 #include "core/native.h"
 
 #define SEGMENT_MIN ((size_t)1024 * 1024)
@@ -184,6 +185,9 @@ static struct kymo_registry *registry_alloc(const struct kymo_registry_options *
     reg->event = o->event;
     reg->event_ctx = o->event_ctx;
     reg->max_shards = o->max_shards ? (uint32_t)o->max_shards : SHARDS_DEFAULT;
+    reg->max_series = o->max_series == 0           ? KYMO__BUDGET_DEFAULT
+                      : o->max_series < UINT32_MAX ? (uint32_t)o->max_series
+                                                   : UINT32_MAX;
     reg->collector_bytes = o->collector_bytes ? o->collector_bytes : COLLECTOR_BYTES_DEFAULT;
     reg->seed = kymo__os_random();
     return reg;
@@ -199,7 +203,10 @@ static int segment_build(struct kymo_registry *reg, size_t bytes)
         want /= 2;
         reg->segment = kymo__segment_new(want);
     }
-    return reg->segment != NULL ? 0 : KYMO_ENOMEM;
+    if (reg->segment == NULL)
+        return KYMO_ENOMEM;
+    reg->segment->budget = reg->max_series;
+    return 0;
 }
 
 static void families_free(struct kymo_registry *reg, struct kymo__family *f)
@@ -218,6 +225,7 @@ static void registry_discard(struct kymo_registry *reg)
     families_free(reg, reg->first_family);
     families_free(reg, reg->collected);
     kymo__kept_free(reg, &reg->kept);
+    kymo__heap_free(reg, reg->ending, KYMO__ENDINGS * sizeof(*reg->ending));
     for (size_t i = 0; i < reg->n_const_labels; i++) {
         kymo__heap_text_free(reg, (char *)(uintptr_t)reg->const_labels[i].name);
         kymo__heap_text_free(reg, (char *)(uintptr_t)reg->const_labels[i].value);
@@ -292,12 +300,12 @@ void kymo_registry_free(struct kymo_registry *reg)
 
 int kymo_registry_sweep(struct kymo_registry *reg, int64_t now_ns)
 {
-    (void)now_ns; /* for series that expire, once families can ask for that */
     if (reg == NULL)
         return KYMO_EINVAL;
     kymo__enter();
     kymo__reap();
     kymo__provide(reg);
+    kymo__upkeep(reg, now_ns);
     pthread_mutex_lock(&reg->lock);
     kymo__reclaim(reg);
     pthread_mutex_unlock(&reg->lock);
@@ -315,22 +323,47 @@ static size_t shards_free(const struct kymo__segment *s)
     return n;
 }
 
-int kymo_registry_get_stats(struct kymo_registry *reg, struct kymo_registry_stats *stats)
+static size_t endings(const struct kymo_registry *reg)
 {
-    if (reg == NULL || stats == NULL || stats->size < sizeof(*stats))
-        return KYMO_EINVAL;
-    kymo__enter();
-    pthread_mutex_lock(&reg->lock);
+    size_t n = 0;
+    for (uint32_t i = 0; i < reg->n_ending; i++)
+        n += reg->ending[i].family != NULL && reg->ending[i].loc != KYMO__DEAD;
+    return n;
+}
+
+static void stats_fill(struct kymo_registry *reg, struct kymo_registry_stats *stats)
+{
     const struct kymo__segment *s = reg->segment;
-    stats->n_families = 0;
-    for (const struct kymo__family *f = reg->first_family; f != NULL; f = f->next)
-        stats->n_families += !f->dead;
-    stats->n_series = s->n_series;
+    memset(stats, 0, sizeof(*stats));
+    for (struct kymo__family *f = reg->first_family; f != NULL; f = f->next) {
+        if (f->dead)
+            continue;
+        kymo__upkeep_wakers(f);
+        stats->n_families++;
+        stats->n_asleep += f->record->n_asleep;
+    }
+    stats->n_series = kymo__load_relaxed(&s->n_series);
     stats->n_shards = s->n_shards;
     stats->n_free_shards = shards_free(s);
     stats->segment_used_bytes = (size_t)s->used_bytes;
     stats->segment_reserved_bytes = (size_t)s->reserved_bytes;
     stats->heap_bytes = kymo__load_relaxed(&reg->heap_bytes);
+    stats->max_series = s->budget;
+    stats->n_ended = s->n_ended;
+    stats->n_ending = endings(reg);
+    stats->n_pinned = reg->n_pinned;
+}
+
+int kymo_registry_get_stats(struct kymo_registry *reg, struct kymo_registry_stats *stats)
+{
+    struct kymo_registry_stats all;
+    if (reg == NULL || stats == NULL || stats->size < sizeof(stats->size))
+        return KYMO_EINVAL;
+    kymo__enter();
+    pthread_mutex_lock(&reg->lock);
+    stats_fill(reg, &all);
     pthread_mutex_unlock(&reg->lock);
+    all.size = stats->size < sizeof(all) ? stats->size : sizeof(all); /* an older caller gets what it knows of */
+    memcpy(stats, &all, all.size);
     return 0;
 }

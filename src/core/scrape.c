@@ -173,6 +173,8 @@ void kymo_scrape_free(struct kymo_scrape *s)
     if (s == NULL)
         return;
     struct kymo_registry *reg = s->reg;
+    if (!s->finished || s->buffer + s->taken != s->page.at)
+        s->walk.done = 0; /* nobody was shown all of it */
     kymo__walk_end(reg, &s->walk);
     kymo__heap_free(reg, s->buffer, s->cap);
     kymo__heap_free(reg, s, sizeof(*s));
@@ -206,6 +208,7 @@ static int write_pages(struct kymo_scrape *s, const struct kymo_sink *sink)
         }
         if (r != 0)
             return r;
+        s->taken = (size_t)(s->page.at - s->buffer);
     }
     return 0;
 }

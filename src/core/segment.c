@@ -84,12 +84,42 @@ uint32_t kymo__segment_pages(struct kymo__segment *s, size_t bytes, int *error)
     return take(s, round_up(bytes, KYMO__PAGE), error);
 }
 
+/*
+ * Sizes in units of 8 bytes are rounded up to one of KYMO__SIZE_CLASSES, an eighth more at most, so that what was given
+ * back fits what comes.
+ */
+static uint32_t size_class(size_t bytes, uint32_t *units)
+{
+    uint32_t n = (uint32_t)(round_up(bytes, 8) / 8);
+    *units = n;
+    if (n <= 16)
+        return n != 0 ? n - 1 : 0;
+    uint32_t shift = 31 - (uint32_t)__builtin_clz(n - 1) - 3;
+    uint32_t step = (n - 1) >> shift; /* 8 to 15 */
+    *units = (step + 1) << shift;
+    return 16 + (shift - 1) * 8 + step - 8;
+}
+
+static uint32_t reuse(struct kymo__segment *s, uint32_t class, uint32_t units)
+{
+    uint32_t ref = class < KYMO__SIZE_CLASSES ? s->free_small[class] : 0;
+    if (ref == 0)
+        return 0;
+    uint64_t *first = kymo__at(s, ref);
+    kymo__store_relaxed(&s->free_small[class], (uint32_t)*first); /* one store: who dies here loses it, no more */
+    memset(first, 0, (size_t)units * 8);
+    return ref;
+}
+
 uint32_t kymo__segment_alloc(struct kymo__segment *s, size_t bytes, int *error)
 {
+    uint32_t units, class = size_class(bytes, &units);
+    uint32_t ref = reuse(s, class, units);
     *error = 0;
+    if (ref != 0)
+        return ref;
     if (bytes > KYMO__SMALL_RUN / 4)
-        return kymo__segment_pages(s, bytes + KYMO__TEXT_SLACK, error);
-    uint32_t units = (uint32_t)(round_up(bytes, 8) / 8);
+        return kymo__segment_pages(s, (size_t)units * 8 + KYMO__TEXT_SLACK, error);
     /* What is cut from a run may be read KYMO__TEXT_SLACK bytes beyond its end: the run's last bytes stay unused. */
     if (s->small_end - s->small_at < units + KYMO__TEXT_SLACK / 8) {
         uint32_t run = take(s, KYMO__SMALL_RUN, error);
@@ -100,18 +130,23 @@ uint32_t kymo__segment_alloc(struct kymo__segment *s, size_t bytes, int *error)
             s->small_at = run;
         s->small_end = run + KYMO__SMALL_RUN / 8;
     }
-    uint32_t ref = s->small_at;
+    ref = s->small_at;
     s->small_at += units;
     return ref;
 }
 
-void kymo__segment_undo(struct kymo__segment *s, uint32_t ref, size_t bytes)
+void kymo__segment_give(struct kymo__segment *s, uint32_t ref, size_t bytes)
 {
-    uint32_t units = (uint32_t)(round_up(bytes, 8) / 8);
-    if (ref == 0 || bytes > KYMO__SMALL_RUN / 4 || ref + units != s->small_at)
+    uint32_t units, class = size_class(bytes, &units);
+    if (ref == 0 || class >= KYMO__SIZE_CLASSES)
         return;
-    memset(kymo__at(s, ref), 0, (size_t)units * 8);
-    s->small_at = ref;
+    if (ref + units == s->small_at) { /* the last of its run */
+        memset(kymo__at(s, ref), 0, (size_t)units * 8);
+        s->small_at = ref;
+        return;
+    }
+    *(uint64_t *)kymo__at(s, ref) = s->free_small[class];
+    kymo__store_relaxed(&s->free_small[class], ref);
 }
 
 static int column_block_ensure(struct kymo__segment *s, uint32_t index)
@@ -190,7 +225,7 @@ struct kymo__chunk *kymo__chunk_new(struct kymo__segment *s, uint32_t shard, uin
     uint32_t ref = kymo__segment_alloc(s, sizeof(struct kymo__chunk), error);
     uint32_t data = ref != 0 ? kymo__segment_pages(s, KYMO__WORDS * sizeof(uint64_t), error) : 0;
     if (data == 0) {
-        kymo__segment_undo(s, ref, sizeof(struct kymo__chunk));
+        kymo__segment_give(s, ref, sizeof(struct kymo__chunk));
         return NULL;
     }
     struct kymo__chunk *chunk = kymo__at(s, ref);

@@ -5,9 +5,9 @@
  * What lies in a segment refers to what else lies in it by offset ("ref", in units of 8 bytes; 0 is nothing), so that
  * the same bytes mean the same in every process that maps them. Glossary, in the order of size:
  *
- *   segment   header, then whatever was allocated, in order; only tables and slots are ever used again
+ *   segment   header, then whatever was allocated, in order; what is given back serves what comes, by size
  *   family    one metric name; its series hang in a list and stand in a hash table
- *   series    one label set: its text, when it began, its slot
+ *   series    one label set: its text, when it began, its slot. What a series is at the moment, its loc says
  *   slot      the words of one series: 1 for counters and gauges, 2 + bounds for a histogram
  *   column    512 words: the slots that lie side by side. For each column there are
  *   pairs       the shared store: one {n, sum} pair per word, for any writer, with atomic instructions; and
@@ -36,8 +36,10 @@
 #define KYMO__MAX_COLUMNS (KYMO__COLUMN_BLOCK * KYMO__COLUMN_ROOTS)
 #define KYMO__SMALL_RUN 65536u /* small objects are cut from runs of this size */
 #define KYMO__TABLE_CLASSES 32u
-#define KYMO__TEXT_SLACK 32u  /* readable bytes after a text, so that it can be copied in blocks */
-#define KYMO__SERIES_SLACK 8u /* the same within a series' record, for comparing without the registry's lock */
+#define KYMO__SIZE_CLASSES 112u /* of what is given back: up to 16 units each its own, then 8 for each doubling */
+#define KYMO__SLOT_LISTS 16u    /* of free slots, by how many words they have */
+#define KYMO__TEXT_SLACK 32u    /* readable bytes after a text, so that it can be copied in blocks */
+#define KYMO__SERIES_SLACK 8u   /* the same within a series' record, for comparing without the registry's lock */
 
 /* Which words a column holds: they differ in who writes them and how many belong together. */
 enum kymo__class {
@@ -113,29 +115,72 @@ struct kymo__column {
 };
 
 struct kymo__series {
-    uint64_t loc; /* column << 9 | word; with KYMO__DEAD_BIT once it has ended */
+    uint64_t loc; /* column << 9 | word, or one of the codes below; changed by compare-exchange where recorders may */
     int64_t start_ns;
-    uint32_t next;    /* ref of the next series of the family */
-    uint32_t ordinal; /* index in the family: finds the cell of a process */
-    uint32_t generation;
+    uint32_t next, prev; /* refs of the family's series beside it; next alone is what counts, prev follows from it */
+    uint32_t ordinal;    /* index in the family: finds the cell of a process */
+    uint32_t generation; /* tells apart what has this ref one after the other */
+    uint32_t hash;       /* of the label values, as in the table */
     uint32_t text_len : 24;
     uint32_t flags : 8;
     char text[]; /* label pairs, escaped; at least 8 more bytes of zeros; with exemplars, the ref of their block */
 };
-_Static_assert(sizeof(struct kymo__series) == 32, "there is one for each series: keep it small");
+_Static_assert(sizeof(struct kymo__series) == 40, "there is one for each series: keep it small");
 #define KYMO__SERIES_ESCAPED 1u /* some value differs from its text */
-#define KYMO__DEAD UINT64_MAX
-#define KYMO__DEAD_BIT ((uint64_t)1 << 63) /* in a loc: nothing may be recorded there any more */
+
+/* What a loc says, by its two highest bits: 0x living, 10 expiring, 11 on the page but not recorded into, or a code. */
+#define KYMO__DEAD UINT64_MAX          /* ended, and not to be found any more                              */
+#define KYMO__ASLEEP (UINT64_MAX - 1)  /* ended; handles are out, and who records through one may wake it  */
+#define KYMO__RESTING (UINT64_MAX - 2) /* has no place among the heaviest; handles are out                 */
+#define KYMO__DEAD_BIT ((uint64_t)1 << 63)
+#define KYMO__STANDBY_BIT ((uint64_t)1 << 62)
+#define KYMO__SLOT_MASK ((uint64_t)UINT32_MAX)
+
+static inline int kymo__loc_lives(uint64_t loc)
+{
+    return !(loc & KYMO__DEAD_BIT);
+}
+
+/* Judged idle: whoever records first keeps it alive. */
+static inline int kymo__loc_expires(uint64_t loc)
+{
+    return loc >> 62 == 2;
+}
+
+/* On the page with what it holds, and not recorded into: not yet among the heaviest, or no longer. */
+static inline int kymo__loc_stands_by(uint64_t loc)
+{
+    return loc >> 32 == (KYMO__DEAD_BIT | KYMO__STANDBY_BIT) >> 32;
+}
+
+/* A ready slot that a recorder may take for a series that sleeps. */
+struct kymo__waking {
+    uint64_t slot;   /* loc + 1, or 0: none */
+    uint32_t series; /* ref of the series it is for, or 0: free to be taken */
+    uint32_t unused;
+};
 
 struct kymo__family_record {
     uint32_t next;
     uint32_t kind;
     uint32_t first_series;
     uint32_t last_series; /* a hint: the true last is found from here */
-    uint32_t n_series;
-    uint32_t migrated;  /* entries of old_table that were copied */
-    uint64_t table;     /* ref << 8 | log2 of its entries, or 0 */
-    uint64_t old_table; /* the same while its entries move, or 0 */
+    uint32_t n_series;    /* that live and count against the limit; atomic: recorders wake some */
+    uint32_t limit;       /* of n_series */
+    uint32_t overflow;    /* the overflow series, or 0: the family has no labels */
+    uint32_t overflowed;  /* something was recorded into it: it belongs on the page */
+    uint32_t distinct;    /* 4 KiB for each label, once something was refused; 0: not yet */
+    uint32_t top;         /* see top.h, or 0 */
+    uint32_t waking;      /* n_waking places, or 0 */
+    uint32_t n_waking;
+    uint32_t n_asleep;    /* records that are kept for handles alone */
+    uint32_t table_moves; /* odd while entries move from the old table to the new one */
+    uint32_t n_entries;   /* in use, in the table or still to be moved there, n_gone included */
+    uint32_t n_gone;      /* entries of the table whose series are gone */
+    uint32_t migrated;    /* entries of old_table that were copied */
+    uint64_t dropped;     /* loc of the counter of what went to the overflow series for want of a place */
+    uint64_t table;       /* ref << 8 | log2 of its entries, or 0 */
+    uint64_t old_table;   /* the same while its entries move, or 0 */
     uint64_t pending; /* hash << 32 | ref of a series that is being published, or 0: who died there left it half done */
     uint64_t refused[KYMO__REFUSALS];
 };
@@ -152,10 +197,13 @@ struct kymo__segment {
     uint32_t first_shard, n_shards;
     uint32_t first_family, n_series;
     uint32_t n_columns;
+    uint32_t n_guarded; /* series that count against the budget; atomic */
+    uint32_t budget;
+    uint32_t n_ended;                    /* ever; modulo 2^32 */
     uint32_t open_column[KYMO__CLASSES]; /* index + 1 of the column that still has room */
     uint32_t free_tables[KYMO__TABLE_CLASSES];
-    uint32_t free_slots[KYMO__CLASSES]; /* records of ended series whose slot is free */
-    uint32_t free_exemplars;            /* blocks of ended series */
+    uint64_t free_slots[KYMO__CLASSES][KYMO__SLOT_LISTS]; /* loc + 1 of the first one, by its words; see slot.c */
+    uint32_t free_small[KYMO__SIZE_CLASSES];              /* refs of memory that was given back */
     uint32_t column_roots[KYMO__COLUMN_ROOTS];
     /* Recorders without a shard of their own, counted in the epoch they began in; each on a line of its own. */
     _Alignas(64) uint64_t epoch;
@@ -201,8 +249,8 @@ void kymo__segment_free(struct kymo__segment *s);
  */
 uint32_t kymo__segment_alloc(struct kymo__segment *s, size_t bytes, int *error);
 
-/** kymo__segment_undo() - takes the allocation that was made last back, if nothing came after it; else it is lost. */
-void kymo__segment_undo(struct kymo__segment *s, uint32_t ref, size_t bytes);
+/** kymo__segment_give() - takes memory back that nobody can be reading any more; @bytes as it was asked for. */
+void kymo__segment_give(struct kymo__segment *s, uint32_t ref, size_t bytes);
 
 /** kymo__segment_pages() - the same in whole pages, page-aligned. */
 uint32_t kymo__segment_pages(struct kymo__segment *s, size_t bytes, int *error);

@@ -7,12 +7,29 @@
  */
 #include <string.h>
 
-#include "core/core.h"
+#include "core/distinct.h"
+#include "core/guard.h"
 
 static const char *const refused_labels[] = {"family", "reason"};
+static const char *const family_labels[] = {"family"};
+static const char *const distinct_labels[] = {"family", "label"};
 static const char *const collector_labels[] = {"collector"};
 
-enum { REFUSED, SERIES, SEGMENT_BYTES, HEAP_BYTES, SHARDS, COLLECTOR_FAILURES, COLLECTOR_SECONDS, FAMILIES };
+enum {
+    REFUSED,
+    FAMILY_SERIES,
+    FAMILY_LIMIT,
+    DROPPED,
+    DISTINCT,
+    SERIES,
+    LIMIT,
+    SEGMENT_BYTES,
+    HEAP_BYTES,
+    SHARDS,
+    COLLECTOR_FAILURES,
+    COLLECTOR_SECONDS,
+    FAMILIES
+};
 
 #define ROW(name_, help_, unit_, labels_, n_)                                                                          \
     {                                                                                                                  \
@@ -21,9 +38,17 @@ enum { REFUSED, SERIES, SEGMENT_BYTES, HEAP_BYTES, SHARDS, COLLECTOR_FAILURES, C
     }
 
 static const struct kymo_desc descs[FAMILIES] = {
-    [REFUSED] =
-        ROW("kymo_refused_total", "Recordings that changed nothing, by family and reason.", NULL, refused_labels, 2),
+    [REFUSED] = ROW("kymo_recordings_refused_total", "Recordings that changed nothing, by family and reason.", NULL,
+                    refused_labels, 2),
+    [FAMILY_SERIES] = ROW("kymo_series", "Label sets that have a series of their own.", NULL, family_labels, 1),
+    [FAMILY_LIMIT] = ROW("kymo_series_limit", "Most label sets that may have one.", NULL, family_labels, 1),
+    [DROPPED] = ROW("kymo_series_dropped_total",
+                    "Recordings that went to __other__ since their label set had no series of its own.", NULL,
+                    family_labels, 1),
+    [DISTINCT] = ROW("kymo_label_distinct_values",
+                     "Estimate of how many values a label had, since something was dropped.", NULL, distinct_labels, 2),
     [SERIES] = ROW("kymo_registry_series", "Series that live in this registry.", NULL, NULL, 0),
+    [LIMIT] = ROW("kymo_registry_series_limit", "Most label sets that all families may have together.", NULL, NULL, 0),
     [SEGMENT_BYTES] = ROW("kymo_registry_segment_bytes", "Segment memory given out so far.", "bytes", NULL, 0),
     [HEAP_BYTES] = ROW("kymo_registry_heap_bytes", "Private memory taken from the allocator.", "bytes", NULL, 0),
     [SHARDS] = ROW("kymo_registry_shards", "Shards: the most threads that ever recorded at once.", NULL, NULL, 0),
@@ -33,8 +58,20 @@ static const struct kymo_desc descs[FAMILIES] = {
         ROW("kymo_collector_duration_seconds", "How long the collector took last.", "seconds", collector_labels, 1),
 };
 
-static const enum kymo_kind kinds[FAMILIES] = {KYMO_COUNTER, KYMO_GAUGE,   KYMO_GAUGE, KYMO_GAUGE,
-                                               KYMO_GAUGE,   KYMO_COUNTER, KYMO_GAUGE};
+static const enum kymo_kind kinds[FAMILIES] = {
+    [REFUSED] = KYMO_COUNTER,
+    [FAMILY_SERIES] = KYMO_GAUGE,
+    [FAMILY_LIMIT] = KYMO_GAUGE,
+    [DROPPED] = KYMO_COUNTER,
+    [DISTINCT] = KYMO_GAUGE,
+    [SERIES] = KYMO_GAUGE,
+    [LIMIT] = KYMO_GAUGE,
+    [SEGMENT_BYTES] = KYMO_GAUGE,
+    [HEAP_BYTES] = KYMO_GAUGE,
+    [SHARDS] = KYMO_GAUGE,
+    [COLLECTOR_FAILURES] = KYMO_COUNTER,
+    [COLLECTOR_SECONDS] = KYMO_GAUGE,
+};
 
 /* Which reasons a family's recordings can be refused for: bits by enum kymo__refusal. */
 static unsigned reasons_of(const struct kymo__family *f)
@@ -96,14 +133,55 @@ static int report_refused(struct kymo_visit *visit, const struct kymo__family *f
     return r;
 }
 
+static int report_number(struct kymo_visit *visit, const struct kymo__family *f, size_t family, double v)
+{
+    struct kymo_point point = blank();
+    const char *values[] = {f->info.name};
+    point.values = values;
+    if (family == DROPPED)
+        point.value.counter.whole = kymo__guard_dropped_count(f);
+    else
+        point.value.gauge = v;
+    return kymo_collect(visit, family, &point);
+}
+
+static int report_distinct(struct kymo_visit *visit, const struct kymo__family *f)
+{
+    int r = 0;
+    for (uint32_t i = 0; i < f->n_labels && r == 0; i++) {
+        const uint8_t *registers = kymo__guard_distinct(f, i);
+        const char *values[] = {f->info.name, f->desc.labels[i]};
+        struct kymo_point point = blank();
+        if (registers == NULL)
+            return 0;
+        point.values = values;
+        point.value.gauge = kymo__distinct_estimate(registers);
+        r = kymo_collect(visit, DISTINCT, &point);
+    }
+    return r;
+}
+
+/* One of the families above, for a family of the registry. */
+static int report_family(struct kymo_visit *visit, const struct kymo__family *f, size_t family)
+{
+    if (family == REFUSED)
+        return f->read == NULL && !f->succeeded ? report_refused(visit, f) : 0;
+    if (!f->guarded || f->dead)
+        return 0;
+    if (family == DISTINCT)
+        return report_distinct(visit, f);
+    return report_number(visit, f, family,
+                         family == FAMILY_SERIES ? kymo__load_relaxed(&f->record->n_series) : f->guard.max_series);
+}
+
 /* Families are only ever appended, and never freed before the registry: the list can be read between locks. */
 static int report_families(struct kymo_registry *reg, struct kymo_visit *visit)
 {
     int r = 0;
     pthread_mutex_lock(&reg->lock);
-    for (const struct kymo__family *f = reg->first_family; f != NULL && r == 0; f = f->next)
-        if (f->read == NULL && !f->succeeded)
-            r = report_refused(visit, f);
+    for (size_t family = REFUSED; family <= DISTINCT; family++)
+        for (const struct kymo__family *f = reg->first_family; f != NULL && r == 0; f = f->next)
+            r = report_family(visit, f, family);
     pthread_mutex_unlock(&reg->lock);
     return r;
 }
@@ -135,6 +213,8 @@ static int collect(void *ctx, struct kymo_visit *visit)
         r = report_families(reg, visit);
     if (r == 0)
         r = report_gauge(visit, SERIES, (double)stats.n_series);
+    if (r == 0)
+        r = report_gauge(visit, LIMIT, (double)stats.max_series);
     if (r == 0)
         r = report_gauge(visit, SEGMENT_BYTES, (double)stats.segment_used_bytes);
     if (r == 0)

@@ -1,23 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * core/series.c - the life of a series: its cell in this process, its creation, its end.
+ * core/series.c - how a series comes to be: its cell in this process, its record, its place in list and table.
  *
- * Creating is under the registry's lock and publishes last: list, then table. Whatever can fail comes before.
+ * Creating is under the registry's lock and publishes last: list, then table. Whatever can fail comes before. Where
+ * there is no place for a series, the overflow series stands for it; life.c has how series end.
  */
 #include <string.h>
 
 #include "base/escape.h"
 #include "base/utf8.h"
 #include "core/exemplar.h"
+#include "core/guard.h"
 #include "core/native.h"
 #include "core/table.h"
 
 /* ---- cells ---- */
 
-struct kymo__cell *kymo__cell_of(const struct kymo__family *f, const struct kymo__series *series)
+struct kymo__cell *kymo__cell_at(const struct kymo__family *f, uint32_t ordinal)
 {
     struct kymo__cell **blocks = kymo__load_acquire(&f->cells); /* with cell_ensure() */
-    return &blocks[series->ordinal / KYMO__CELLS][series->ordinal % KYMO__CELLS];
+    return &blocks[ordinal / KYMO__CELLS][ordinal % KYMO__CELLS];
+}
+
+struct kymo__cell *kymo__cell_of(const struct kymo__family *f, const struct kymo__series *series)
+{
+    return kymo__cell_at(f, series->ordinal);
 }
 
 /* Makes sure that the cell of an ordinal exists. */
@@ -31,7 +38,7 @@ static int cell_ensure(struct kymo__family *f, uint32_t ordinal)
             return KYMO_ENOMEM;
         if (f->n_cell_blocks != 0)
             memcpy(larger, f->cells, f->n_cell_blocks * sizeof(struct kymo__cell *));
-        kymo__store_release(&f->cells, larger); /* with kymo__cell_of() */
+        kymo__store_release(&f->cells, larger); /* with kymo__cell_at() */
         f->n_cell_blocks = n;
     }
     if (f->cells[block] == NULL)
@@ -40,75 +47,45 @@ static int cell_ensure(struct kymo__family *f, uint32_t ordinal)
     return f->cells[block] != NULL ? 0 : KYMO_ENOMEM;
 }
 
-/* ---- creating: all of it under the registry's lock ---- */
-
-/* Whether a slot that was left has what a series of the family needs: a native one has its table as well. */
-static int slot_fits(const struct kymo__family *f, const struct kymo__series *left)
+/* An ordinal whose cell is there and nobody's, after ordinal_ensure(). */
+static uint32_t ordinal_take(struct kymo__family *f)
 {
-    if (left->text_len != f->n_words)
-        return 0;
-    const struct kymo__pair *head = kymo__pairs_at(f->reg->segment, left->loc & ~KYMO__DEAD_BIT);
-    return f->class != KYMO__NATIVE || head[KYMO__P_TABLE].sum == f->table_entries;
+    uint32_t ordinal = f->free_ordinal != 0 ? f->free_ordinal - 1 : f->n_ordinals;
+    if (f->free_ordinal != 0)
+        f->free_ordinal = kymo__cell_at(f, ordinal)->series;
+    else
+        f->n_ordinals++;
+    return ordinal;
 }
 
-/* A slot that a series of the same shape left behind, or KYMO__DEAD. */
-static uint64_t slot_reuse(struct kymo__family *f)
+static int ordinal_ensure(struct kymo__family *f)
 {
-    struct kymo__segment *s = f->reg->segment;
-    for (uint32_t *link = &s->free_slots[f->class]; *link != 0;) {
-        struct kymo__series *left = kymo__at(s, *link);
-        if (slot_fits(f, left)) {
-            *link = left->next;
-            return left->loc & ~KYMO__DEAD_BIT;
-        }
-        link = &left->next;
-    }
-    return KYMO__DEAD;
+    return f->free_ordinal != 0 ? 0 : cell_ensure(f, f->n_ordinals);
 }
 
-static uint64_t slot_take(struct kymo__family *f, int *error)
+void kymo__cell_free(struct kymo__family *f, uint32_t ordinal)
 {
-    struct kymo_registry *reg = f->reg;
-    uint64_t loc = slot_reuse(f);
-    if (loc == KYMO__DEAD)
-        loc = kymo__slot_new(reg->segment, f->class, f->n_words, error);
-    if (loc != KYMO__DEAD && (*error = kymo__columns_publish(reg)) != 0) {
-        kymo__slot_undo(reg->segment, loc, f->n_words);
-        return KYMO__DEAD;
-    }
-    return loc;
+    struct kymo__cell *cell = kymo__cell_at(f, ordinal);
+    kymo__store_relaxed(&cell->loc, KYMO__NOBODY);
+    kymo__store_relaxed(&cell->print, 0);
+    kymo__store_relaxed(&cell->series, f->free_ordinal);
+    f->free_ordinal = ordinal + 1;
 }
+
+/* ---- records ---- */
 
 /* With exemplars, the ref of their block lies behind the text. */
-static size_t series_bytes(const struct kymo__family *f, size_t text_len)
+static size_t record_bytes(const struct kymo__family *f, size_t text_len)
 {
     if (f->exemplar_limit != 0)
         return kymo__exemplars_ref_at(text_len) + 8;
     return sizeof(struct kymo__series) + text_len + KYMO__SERIES_SLACK;
 }
 
-/* Memory for a series and what belongs to it, but no slot; 0 and *error. */
-static uint32_t series_alloc(struct kymo__family *f, size_t text_len, int *error)
+void kymo__record_free(struct kymo__family *f, struct kymo__series *series)
 {
     struct kymo__segment *s = f->reg->segment;
-    uint32_t block = f->exemplar_limit != 0 ? kymo__exemplars_new(f, error) : 0;
-    if (block == 0 && f->exemplar_limit != 0)
-        return 0;
-    uint32_t ref = kymo__segment_alloc(s, series_bytes(f, text_len), error);
-    if (ref == 0 && block != 0)
-        kymo__exemplars_give(s, block);
-    if (ref != 0 && block != 0)
-        *(uint32_t *)(void *)((char *)kymo__at(s, ref) + kymo__exemplars_ref_at(text_len)) = block;
-    return ref;
-}
-
-/* What series_alloc() took, if it was the last; a block serves the next series in any case. */
-static void series_undo(struct kymo__family *f, uint32_t ref, size_t text_len)
-{
-    struct kymo__segment *s = f->reg->segment;
-    if (f->exemplar_limit != 0)
-        kymo__exemplars_give(s, *(uint32_t *)(void *)((char *)kymo__at(s, ref) + kymo__exemplars_ref_at(text_len)));
-    kymo__segment_undo(s, ref, series_bytes(f, text_len));
+    kymo__segment_give(s, kymo__ref(s, series), record_bytes(f, series->text_len));
 }
 
 /* As kymo__label_pairs(), which has to look at each name to know whether it needs quotes. */
@@ -130,107 +107,240 @@ static void put_pairs(const struct kymo__family *f, char *to, const char *const 
     }
 }
 
-/* A series, complete but for its place in list and table; NULL and *error. */
-static struct kymo__series *series_build(struct kymo__family *f, const char *const *values, const struct kymo__key *key,
+/* What a series is called, without a slot; NULL and *error. */
+static struct kymo__series *record_build(struct kymo__family *f, const char *const *values, const struct kymo__key *key,
                                          size_t text_len, int *error)
 {
     struct kymo__segment *s = f->reg->segment;
-    uint32_t ref = series_alloc(f, text_len, error);
+    uint32_t ref = kymo__segment_alloc(s, record_bytes(f, text_len), error);
     if (ref == 0)
         return NULL;
-    uint64_t loc = slot_take(f, error);
-    int64_t start_ns = f->reg->clock.wall_ns(f->reg->clock.ctx);
-    if (loc != KYMO__DEAD && f->class == KYMO__NATIVE && (*error = kymo__native_begin(f, loc, start_ns)) != 0) {
-        kymo__slot_undo(s, loc, f->n_words);
-        loc = KYMO__DEAD;
-    }
-    if (loc == KYMO__DEAD) {
-        series_undo(f, ref, text_len);
-        return NULL;
-    }
     struct kymo__series *series = kymo__at(s, ref);
     put_pairs(f, series->text, values);
     series->text_len = (uint32_t)text_len & 0xffffff; /* KYMO__MAX_TEXT bounds it */
     series->flags = text_len != key->text_len ? KYMO__SERIES_ESCAPED : 0;
-    series->loc = loc;
-    series->start_ns = start_ns;
-    series->ordinal = f->n_ordinals;
+    series->hash = key->hash;
+    series->generation = s->n_ended;
     return series;
 }
 
-/* The link that the next series of a family goes into. */
-static uint32_t *list_end(struct kymo__segment *s, struct kymo__family_record *record)
+/* Slot and exemplars for a record that has none; KYMO__DEAD and *error. */
+static uint64_t furnish(struct kymo__family *f, struct kymo__series *series, int64_t now, int *error)
 {
-    struct kymo__series *last = kymo__at(s, record->last_series);
-    uint32_t *link = record->last_series ? &last->next : &record->first_series;
-    while (*link != 0) /* a creator that died may have left the hint behind */
-        link = &((struct kymo__series *)kymo__at(s, *link))->next;
-    return link;
+    uint32_t block = f->exemplar_limit != 0 ? kymo__exemplars_new(f, error) : 0;
+    if (block == 0 && f->exemplar_limit != 0)
+        return KYMO__DEAD;
+    uint64_t loc = kymo__slot_take(f, now, error);
+    if (loc == KYMO__DEAD && block != 0)
+        kymo__exemplars_give(f->reg->segment, block);
+    if (loc != KYMO__DEAD && block != 0)
+        kymo__exemplars_attach(series, block);
+    return loc;
 }
+
+static struct kymo__series *series_build(struct kymo__family *f, const char *const *values, const struct kymo__key *key,
+                                         size_t text_len, int *error)
+{
+    int64_t now = f->reg->clock.wall_ns(f->reg->clock.ctx);
+    struct kymo__series *series = record_build(f, values, key, text_len, error);
+    if (series == NULL)
+        return NULL;
+    uint64_t loc = furnish(f, series, now, error);
+    if (loc == KYMO__DEAD) {
+        kymo__record_free(f, series);
+        return NULL;
+    }
+    series->loc = loc;
+    series->start_ns = now;
+    return series;
+}
+
+/* ---- list ---- */
+
+static struct kymo__series *series_at(const struct kymo__family *f, uint32_t ref)
+{
+    return kymo__at(f->reg->segment, ref);
+}
+
+int kymo__series_listed(const struct kymo__family *f, const struct kymo__series *series)
+{
+    uint32_t ref = kymo__ref(f->reg->segment, series);
+    return series->prev != 0 ? series_at(f, series->prev)->next == ref : f->record->first_series == ref;
+}
+
+void kymo__series_link(struct kymo__family *f, struct kymo__series *series)
+{
+    struct kymo__family_record *record = f->record;
+    uint32_t ref = kymo__ref(f->reg->segment, series);
+    uint32_t last = record->last_series != 0 ? record->last_series : record->first_series;
+    while (last != 0 && series_at(f, last)->next != 0) /* a creator that died may have left the hint behind */
+        last = series_at(f, last)->next;
+    series->next = 0;
+    series->prev = last;
+    kymo__store_release(last != 0 ? &series_at(f, last)->next : &record->first_series, ref);
+    record->last_series = ref;
+}
+
+/* Walks that would have come to it next, or at last, come to its neighbours instead. */
+static void walks_pass(struct kymo__family *f, const struct kymo__series *series)
+{
+    uint32_t ref = kymo__ref(f->reg->segment, series);
+    for (struct kymo__walk *w = f->reg->walks; w != NULL; w = w->next) {
+        if (w->family != f)
+            continue;
+        if (w->series == ref)
+            w->series = w->series_last == ref ? 0 : series->next;
+        if (w->series_last == ref)
+            w->series_last = series->prev;
+    }
+}
+
+void kymo__series_unlink(struct kymo__family *f, struct kymo__series *series)
+{
+    struct kymo__family_record *record = f->record;
+    uint32_t next = series->next, prev = series->prev;
+    walks_pass(f, series);
+    kymo__store_release(prev != 0 ? &series_at(f, prev)->next : &record->first_series, next);
+    if (next != 0)
+        series_at(f, next)->prev = prev;
+    if (record->last_series == kymo__ref(f->reg->segment, series))
+        record->last_series = prev;
+    series->next = series->prev = 0;
+}
+
+void kymo__series_count(struct kymo__family *f, int by)
+{
+    kymo__add_relaxed(&f->record->n_series, (uint32_t)by); /* counts, read on their own */
+    kymo__add_relaxed(&f->reg->segment->n_series, (uint32_t)by);
+    if (f->guarded)
+        kymo__add_relaxed(&f->reg->segment->n_guarded, (uint32_t)by);
+}
+
+/* ---- creating: all of it under the registry's lock ---- */
 
 /* What comes after the list link; repeatable, so that it can be done again for a creator that died in it. */
-static void series_account(struct kymo__family *f, struct kymo__series *series, uint32_t hash)
+static void series_account(struct kymo__family *f, struct kymo__series *series)
 {
-    struct kymo__segment *s = f->reg->segment;
-    uint32_t ref = kymo__ref(s, series);
-    struct kymo__family_record *record = f->record;
-    if (!kymo__table_has(s, record->table, hash, ref))
-        kymo__table_put(s, record->table, hash, ref);
-    if (record->last_series != ref) {
-        record->last_series = ref;
-        record->n_series++;
-        s->n_series++;
-    }
-    kymo__store_release(&f->n_ordinals, series->ordinal + 1); /* with kymo__series_get() */
-    kymo__store_release(&record->pending, 0);
+    kymo__table_put(f, series->hash, kymo__ref(f->reg->segment, series));
+    kymo__store_release(&f->n_created, f->n_created + 1); /* with kymo__series_get() */
+    kymo__store_release(&f->record->pending, 0);
 }
 
-/* Hangs the series where scrapes and lookups find it. Nothing fails here. */
-static void series_publish(struct kymo__family *f, struct kymo__series *series, uint32_t hash)
+/* What is on its way onto the page: who dies in between is completed by kymo__series_recover(). */
+static void pending_set(struct kymo__family *f, const struct kymo__series *series)
 {
-    struct kymo__segment *s = f->reg->segment;
-    uint32_t ref = kymo__ref(s, series);
+    uint32_t ref = kymo__ref(f->reg->segment, series);
+    kymo__store_release(&f->record->pending, (uint64_t)series->hash << 32 | ref);
+}
+
+static void cell_set(struct kymo__family *f, const struct kymo__series *series, uint64_t loc)
+{
     struct kymo__cell *cell = kymo__cell_of(f, series);
-    uint64_t word = series->loc & (KYMO__WORDS - 1);
-    cell->family = f;
-    cell->series = ref;
-    cell->loc = ((uint64_t)f->reg->columns[series->loc >> KYMO__WORD_BITS] << KYMO__WORD_BITS) | word;
-    kymo__store_release(&f->record->pending, (uint64_t)hash << 32 | ref);
-    kymo__store_release(list_end(s, f->record), ref);
-    series_account(f, series, hash);
+    if (cell->family != f) /* once: who releases a handle late may be reading it */
+        cell->family = f;
+    kymo__store_relaxed(&cell->series, kymo__ref(f->reg->segment, series));
+    kymo__store_relaxed(&cell->print, 0);
+    /* With kymo__begin(): the slot is ready. */
+    kymo__store_release(&cell->loc, kymo__loc_lives(loc) ? kymo__loc_of_process(f->reg, loc) : KYMO__DEAD);
 }
 
-void kymo__series_recover(struct kymo__family *f)
+static int on_page(uint64_t loc)
 {
-    struct kymo__segment *s = f->reg->segment;
-    uint64_t pending = f->record->pending;
-    struct kymo__series *series = kymo__at(s, (uint32_t)pending);
-    kymo__table_recover(f->record);
-    if (pending == 0)
-        return;
-    uint32_t ref = f->record->first_series;
-    while (ref != 0 && ref != (uint32_t)pending)
-        ref = ((struct kymo__series *)kymo__at(s, ref))->next;
-    if (ref != 0)
-        series_account(f, series, (uint32_t)(pending >> 32));
-    else
-        f->record->pending = 0; /* nobody can have seen it: as if it had not been asked for */
+    return kymo__loc_lives(loc) || kymo__loc_stands_by(loc);
 }
 
-static struct kymo__series *series_create(struct kymo__family *f, const char *const *values,
-                                          const struct kymo__key *key, size_t text_len, int *error)
+/* Hangs a new series where scrapes and lookups find it. Nothing fails here. */
+static void series_publish(struct kymo__family *f, struct kymo__series *series)
 {
-    *error = f->dead ? KYMO_ENOENT : cell_ensure(f, f->n_ordinals);
+    uint32_t buried = kymo__grave_take(f, series);
+    series->ordinal = buried != 0 ? buried - 1 : ordinal_take(f);
+    kymo__idle_forget(f, series->ordinal);
+    cell_set(f, series, series->loc);
+    pending_set(f, series);
+    if (on_page(series->loc)) {
+        kymo__series_count(f, 1);
+        kymo__series_link(f, series);
+    } else {
+        f->record->n_asleep++;
+    }
+    series_account(f, series);
+}
+
+/* @bits: of its loc, above the slot; KYMO__RESTING: there is none. */
+static struct kymo__series *series_new(struct kymo__family *f, const char *const *values, const struct kymo__key *key,
+                                       size_t text_len, uint64_t bits, int *error)
+{
+    *error = ordinal_ensure(f);
     if (*error == 0)
         *error = kymo__table_grow(f);
     if (*error != 0)
         return NULL;
-    struct kymo__series *series = series_build(f, values, key, text_len, error);
+    struct kymo__series *series = bits == KYMO__RESTING ? record_build(f, values, key, text_len, error)
+                                                        : series_build(f, values, key, text_len, error);
     if (series == NULL)
         return NULL;
-    series_publish(f, series, key->hash);
+    series->loc |= bits;
+    series_publish(f, series);
     kymo__table_move(f);
     return series;
+}
+
+/* In a family of the heaviest it has no slot before it is one of them. */
+static struct kymo__series *series_create(struct kymo__family *f, const char *const *values,
+                                          const struct kymo__key *key, size_t text_len, int *error)
+{
+    return series_new(f, values, key, text_len, f->record->top != 0 ? KYMO__RESTING : 0, error);
+}
+
+/* A series that sleeps gets a slot again; NULL and *error. Some recorder may be quicker. */
+static struct kymo__series *series_revive(struct kymo__family *f, struct kymo__series *series, int *error)
+{
+    uint64_t asleep = KYMO__ASLEEP;
+    *error = 0;
+    uint64_t loc = furnish(f, series, series->start_ns, error);
+    if (loc == KYMO__DEAD)
+        return NULL;
+    pending_set(f, series);
+    if (kymo__cas_full(&series->loc, &asleep, loc)) {
+        f->record->n_asleep--;
+        series->generation = f->reg->segment->n_ended;
+        kymo__series_count(f, 1);
+        kymo__series_link(f, series);
+        cell_set(f, series, loc);
+        kymo__idle_forget(f, series->ordinal);
+    } else {
+        kymo__slot_give(f, loc);
+        kymo__upkeep_wakers(f);
+    }
+    series_account(f, series);
+    return series;
+}
+
+void kymo__series_recover(struct kymo__family *f)
+{
+    struct kymo__family_record *record = f->record;
+    uint64_t pending = record->pending;
+    struct kymo__series *last = NULL, *at = NULL, *series = series_at(f, (uint32_t)pending);
+    int listed = 0;
+    kymo__table_recover(f);
+    for (uint32_t ref = record->first_series; ref != 0; ref = at->next) {
+        at = series_at(f, ref);
+        at->prev = last != NULL ? kymo__ref(f->reg->segment, last) : 0;
+        listed |= ref == (uint32_t)pending;
+        last = at;
+    }
+    record->last_series = last != NULL ? kymo__ref(f->reg->segment, last) : 0;
+    if (pending == 0)
+        return;
+    int known = kymo__table_has(f, series->hash, (uint32_t)pending);
+    if (known && !listed && on_page(series->loc) && !kymo__wakes(f, series)) {
+        kymo__series_link(f, series);
+        cell_set(f, series, series->loc);
+    }
+    if (known || listed)
+        series_account(f, series);
+    else
+        record->pending = 0; /* nobody can have seen it: as if it had not been asked for */
 }
 
 /* KYMO_ELABEL stands for values that are too long. */
@@ -249,6 +359,37 @@ static int values_check(const struct kymo__family *f, const char *const *values,
     return 0;
 }
 
+/* A record that rests gets a slot, into which nobody records yet; NULL and *error. */
+static struct kymo__series *series_stand_by(struct kymo__family *f, struct kymo__series *series, int *error)
+{
+    int64_t now = f->reg->clock.wall_ns(f->reg->clock.ctx);
+    uint64_t loc = furnish(f, series, now, error);
+    if (loc == KYMO__DEAD)
+        return NULL;
+    pending_set(f, series);
+    series->start_ns = now;
+    series->generation = f->reg->segment->n_ended;
+    kymo__store_release(&series->loc, KYMO__DEAD_BIT | KYMO__STANDBY_BIT | loc); /* with kymo__read_cell() */
+    f->record->n_asleep--;
+    kymo__series_count(f, 1);
+    kymo__series_link(f, series);
+    series_account(f, series);
+    return series;
+}
+
+struct kymo__series *kymo__series_promise(struct kymo__family *f, const char *const *values,
+                                          struct kymo__series *series, int *error)
+{
+    struct kymo__key key;
+    size_t text_len = 0;
+    if (series != NULL)
+        return series_stand_by(f, series, error);
+    *error = kymo__key_read(f, values, &key) ? values_check(f, values, &text_len) : KYMO_EINVAL;
+    if (*error != 0)
+        return NULL;
+    return series_new(f, values, &key, text_len, KYMO__DEAD_BIT | KYMO__STANDBY_BIT, error);
+}
+
 int kymo__series_first(struct kymo__family *f)
 {
     struct kymo__key key;
@@ -261,127 +402,150 @@ int kymo__series_first(struct kymo__family *f)
     return error;
 }
 
-static struct kymo__series *find_in_flight(struct kymo__family *f, const char *const *values, struct kymo__key *key)
+int kymo__series_overflow(struct kymo__family *f)
+{
+    const char *values[KYMO__MAX_LABELS];
+    struct kymo__key key;
+    size_t text_len = 0;
+    int error = 0;
+    for (uint32_t i = 0; i < f->n_labels; i++)
+        values[i] = KYMO__OTHER;
+    (void)kymo__key_read(f, values, &key);
+    error = values_check(f, values, &text_len);
+    if (error == 0)
+        error = ordinal_ensure(f);
+    struct kymo__series *series = error == 0 ? series_build(f, values, &key, text_len, &error) : NULL;
+    if (series == NULL)
+        return error;
+    series->ordinal = ordinal_take(f);
+    cell_set(f, series, series->loc);
+    f->spill = kymo__cell_at(f, ordinal_take(f)); /* of the same block */
+    f->spill->family = f;
+    f->spill->series = kymo__ref(f->reg->segment, series);
+    f->spill->loc = KYMO__DEAD;
+    f->record->overflow = f->spill->series;
+    return 0;
+}
+
+/* ---- finding, and else creating ---- */
+
+/* Whether a handle may be given out for what a loc says without the registry's lock. */
+static int may_pin(uint64_t loc)
+{
+    return kymo__loc_lives(loc) || loc == KYMO__RESTING || kymo__loc_stands_by(loc);
+}
+
+/* @known: whether there is one at all. */
+static struct kymo__series *find_in_flight(struct kymo__family *f, const char *const *values, struct kymo__key *key,
+                                           struct kymo__cell **pinned, int *known)
 {
     int64_t *counter = kymo__in_flight_enter(f->reg->segment);
     struct kymo__series *series = kymo__table_find(f, values, key);
+    *known = series != NULL;
+    if (series != NULL && !may_pin(kymo__load_relaxed(&series->loc)))
+        series = NULL;
+    if (series != NULL && pinned != NULL) {
+        *pinned = kymo__cell_of(f, series);
+        kymo__add_full(&(*pinned)->pins, 1); /* before the second look; with still_pinned() in life.c */
+        if (!may_pin(kymo__load_relaxed(&series->loc))) {
+            kymo__add_full(&(*pinned)->pins, (uint32_t)-1);
+            series = NULL;
+        }
+    }
     kymo__in_flight_leave(counter);
     return series;
 }
 
-struct kymo__series *kymo__series_get(struct kymo__family *f, const char *const *values, size_t n, int *error)
+static int all_other(const struct kymo__family *f, const char *const *values)
 {
-    struct kymo_registry *reg = f->reg;
+    uint32_t i = 0;
+    while (i < f->n_labels && strcmp(values[i], KYMO__OTHER) == 0)
+        i++;
+    return i == f->n_labels;
+}
+
+/* What somebody asks for. */
+struct request {
+    const char *const *asked;
+    const char *const *values; /* what may stand of it */
     struct kymo__key key;
     size_t text_len;
-    *error = KYMO_EINVAL;
-    if (n != f->n_labels || (n != 0 && values == NULL) || !kymo__key_read(f, values, &key))
-        return NULL;
-    kymo__enter();
-    uint32_t seen = kymo__load_acquire(&f->n_ordinals); /* with series_publish() */
-    struct kymo__series *series = find_in_flight(f, values, &key);
-    if (series != NULL || (*error = values_check(f, values, &text_len)) != 0)
+};
+
+/* Under the registry's lock. @series: what is there, or NULL. NULL: there is no place for it. */
+static struct kymo__series *get_locked(struct kymo__family *f, const struct request *r, struct kymo__series *series,
+                                       int *error)
+{
+    uint64_t loc = series != NULL ? kymo__load_relaxed(&series->loc) : KYMO__DEAD;
+    if (f->guarded && all_other(f, r->values)) {
+        kymo__guard_overflowed(f);
+        return series_at(f, f->record->overflow);
+    }
+    if (kymo__loc_expires(loc) && kymo__cas_full(&series->loc, &loc, loc & KYMO__SLOT_MASK))
         return series;
-    pthread_mutex_lock(&reg->lock);
-    if (f->n_ordinals != seen) /* somebody else created one meanwhile: perhaps this one */
-        series = kymo__table_find(f, values, &key);
-    if (series == NULL)
-        series = series_create(f, values, &key, text_len, error);
-    pthread_mutex_unlock(&reg->lock);
-    return series;
-}
-
-/* ---- ending ---- */
-
-static void announce(struct kymo__family *f, struct kymo__series *series, uint64_t loc)
-{
-    struct kymo_registry *reg = f->reg;
-    uint64_t buckets[KYMO__MAX_BOUNDS + 1];
-    if (reg->event == NULL)
-        return;
-    struct kymo_point point = kymo__point_of(f, series);
-    struct kymo_event event = {&f->info, &point};
-    if (f->class == KYMO__NATIVE)
-        kymo__native_read(f, loc, buckets, &point);
-    else
-        kymo__read_one(f, loc, buckets, &point);
-    reg->event(reg->event_ctx, &event);
-}
-
-static void words_zero(uint64_t *words, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        if (kymo__load_relaxed(&words[i]) != 0) /* an untouched page stays untouched */
-            kymo__store_relaxed(&words[i], 0);
-}
-
-/* Words that nobody can be writing any more are zeroed in every store and may serve another series. */
-static void slot_give(struct kymo__family *f, struct kymo__series *left, uint64_t loc)
-{
-    struct kymo__segment *s = f->reg->segment;
-    if (f->exemplar_limit != 0)
-        kymo__exemplars_give(s, kymo__ref(s, kymo__exemplars_of(f, left)));
-    struct kymo__column *column = kymo__column_at(s, (uint32_t)(loc >> KYMO__WORD_BITS));
-    uint32_t word = (uint32_t)(loc & (KYMO__WORDS - 1));
-    for (int lane = 0; lane < 2; lane++) {
-        for (uint32_t ref = column->first_chunk[lane]; ref != 0;) {
-            struct kymo__chunk *chunk = kymo__at(s, ref);
-            words_zero((uint64_t *)kymo__at(s, chunk->data) + word, f->n_words);
-            ref = chunk->next_in_column;
-        }
+    if (may_pin(loc))
+        return series;
+    *error = KYMO_ELIMIT;
+    if (kymo__guard_full(f)) {
+        if (series != NULL)
+            kymo__life_discard(f, series); /* should its last handle have been released while it fell asleep */
+        return NULL;
     }
-    if (f->class == KYMO__NATIVE) /* state and table stay: the next epoch takes nothing of theirs for its own */
-        words_zero(&kymo__pairs_at(s, loc)[KYMO__P_DROPPED].n, 2);
-    else
-        words_zero((uint64_t *)(void *)kymo__pairs_at(s, loc), 2 * f->n_words);
-    left->text_len = f->n_words & 0xffffff; /* the record stays, as an entry of the list of free slots */
-    left->next = s->free_slots[f->class];
-    s->free_slots[f->class] = kymo__ref(s, left);
+    return series != NULL ? series_revive(f, series, error) : series_create(f, r->values, &r->key, r->text_len, error);
 }
 
-/*
- * Long enough for a recorder that was preempted in the middle to come back: what it adds after the last look would be in
- * nobody's count. One that never does, since it jumped out of an update, must not keep us here.
- */
-#define QUIET_NS ((int64_t)200 * 1000000)
-
-static int wait_until_quiet(struct kymo__segment *s)
+/* Values that may not stand become others; 1 if there were any. */
+static int request_map(const struct kymo__family *f, struct request *r, const char **room)
 {
-    int64_t end = kymo__os_monotonic_ns() + QUIET_NS;
-    while (!kymo__grace(s)) {
-        if (kymo__os_membarrier() != 0 || kymo__os_monotonic_ns() >= end)
-            return 0;
-        kymo__os_nap();
-    }
+    if (!f->guarded || !kymo__guard_map(f, r->asked, room))
+        return 0;
+    r->values = room;
+    (void)kymo__key_read(f, room, &r->key);
+    (void)values_check(f, room, &r->text_len);
     return 1;
 }
 
-void kymo__family_end(struct kymo__family *f)
+/* The registry's lock is held: the series, or the overflow series in its place, with its cell. */
+static struct kymo__series *find_place(struct kymo__family *f, struct request *r, int look, struct kymo__cell **pinned,
+                                       int *error)
 {
-    struct kymo__segment *s = f->reg->segment;
-    struct kymo__series *series;
-    f->dead = 1;
-    uint64_t tables[2] = {f->record->table, f->record->old_table};
-    kymo__store_relaxed(&f->record->table, 0);
-    kymo__store_relaxed(&f->record->old_table, 0);
-    for (uint32_t ref = f->record->first_series; ref != 0; ref = series->next) {
-        series = kymo__at(s, ref);
-        kymo__store_relaxed(&kymo__cell_of(f, series)->loc, KYMO__DEAD);
-        kymo__store_relaxed(&series->loc, series->loc | KYMO__DEAD_BIT);
+    struct kymo__series *series = look ? kymo__table_find(f, r->values, &r->key) : NULL;
+    struct kymo__cell *cell = f->spill;
+    series = get_locked(f, r, series, error);
+    if (series != NULL) {
+        cell = kymo__cell_of(f, series);
+    } else if (f->guarded) {
+        kymo__guard_refused(f, r->asked);
+        series = series_at(f, f->record->overflow);
     }
-    /* After this no recording can be on its way: the values are the last ones, the words may be given away. */
-    int quiet = wait_until_quiet(s);
-    for (uint32_t ref = f->record->first_series, next; ref != 0; ref = next) {
-        series = kymo__at(s, ref);
-        next = series->next;
-        uint64_t loc = series->loc & ~KYMO__DEAD_BIT;
-        announce(f, series, loc);
-        if (quiet)
-            slot_give(f, series, loc);
+    if (series != NULL && pinned != NULL) {
+        kymo__add_full(&cell->pins, 1);
+        *pinned = cell;
     }
-    for (int i = 0; i < 2; i++)
-        if (tables[i] != 0)
-            kymo__retire_table(f->reg, tables[i]);
-    s->n_series -= f->record->n_series;
-    f->record->first_series = f->record->last_series = f->record->n_series = 0;
+    return series;
+}
+
+struct kymo__series *kymo__series_get(struct kymo__family *f, const char *const *values, size_t n,
+                                      struct kymo__cell **pinned, int *error)
+{
+    struct kymo_registry *reg = f->reg;
+    const char *room[KYMO__MAX_LABELS];
+    struct request request;
+    int known;
+    *error = KYMO_EINVAL;
+    if (n != f->n_labels || (n != 0 && values == NULL) || !kymo__key_read(f, values, &request.key))
+        return NULL;
+    request.asked = request.values = values;
+    kymo__enter();
+    uint32_t seen = kymo__load_acquire(&f->n_created); /* with series_account() */
+    struct kymo__series *series = find_in_flight(f, values, &request.key, pinned, &known);
+    if (series != NULL || (*error = values_check(f, values, &request.text_len)) != 0)
+        return series;
+    pthread_mutex_lock(&reg->lock);
+    int look = request_map(f, &request, room) || known || f->n_created != seen; /* else it cannot be there */
+    *error = f->dead ? KYMO_ENOENT : 0;
+    if (*error == 0)
+        series = find_place(f, &request, look, pinned, error);
+    pthread_mutex_unlock(&reg->lock);
+    return series;
 }

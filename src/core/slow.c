@@ -9,6 +9,7 @@
  */
 #include "core/core.h"
 #include "core/exemplar.h"
+#include "core/guard.h"
 #include "core/native.h"
 
 #include <math.h>
@@ -98,9 +99,11 @@ static int record_shared(const struct kymo__family *f, uint64_t loc, struct kymo
         kymo__add_double_relaxed(&pair->sum, what.v);
         return 0;
     case KYMO__SET:
-        if (f->class == KYMO__SHARED)
+        if (f->class == KYMO__SHARED) {
             kymo__store_relaxed(&pair->sum, kymo__bits(what.v));
-        else
+            if (!kymo__load_relaxed(&f->plain_set))
+                kymo__add_relaxed(&pair->n, 1); /* that it differs is all that counts: look() in upkeep.c */
+        } else
             set_base(f, loc, pair, what.v);
         return 0;
     case KYMO__OBSERVE:
@@ -147,14 +150,10 @@ static uint8_t words_of(enum kymo__op op)
     return op == KYMO__ADD_FRACTION ? 3 : 1;
 }
 
-/* In flight: records into the series' pairs, if it still lives, and marks what the thread lacks. */
-static void record_series(struct kymo__family *f, const struct kymo__series *series, struct kymo__record what)
+/* In flight: records into a slot that lives, and marks what the thread lacks. */
+static void record_living(struct kymo__family *f, const struct kymo__series *series, uint64_t loc,
+                          struct kymo__record what)
 {
-    uint64_t loc = kymo__load_relaxed(&series->loc); /* relaxed: after the full order of kymo__in_flight_enter() */
-    if (loc & KYMO__DEAD_BIT) {
-        kymo__refuse(f, KYMO__UNREGISTERED);
-        return;
-    }
     int brings = brings_exemplar(f, loc, what);
     int refused = record_shared(f, loc, what);
     if (refused != 0)
@@ -169,31 +168,84 @@ static void record_series(struct kymo__family *f, const struct kymo__series *ser
         kymo__want(f->reg, at, column, words_of(what.op));
 }
 
+/* What a recording weighs among the heaviest. */
+static double weight_of(struct kymo__record what)
+{
+    switch (what.op) {
+    case KYMO__ADD_WHOLE:
+    case KYMO__OBSERVE:
+        return (double)what.n;
+    case KYMO__ADD_FRACTION:
+        return what.v;
+    default:
+        return 0;
+    }
+}
+
+static int is_overflow(const struct kymo__family *f, const struct kymo__series *series)
+{
+    return f->guarded && kymo__ref(f->reg->segment, series) == f->record->overflow;
+}
+
 void kymo__record_slow(const struct kymo__cell *cell, struct kymo__record what)
 {
     struct kymo__family *f = cell->family;
     struct kymo__segment *s = f->reg->segment;
     int64_t *counter = kymo__in_flight_enter(s);
-    record_series(f, kymo__at(s, cell->series), what);
+    uint64_t loc = KYMO__DEAD;
+    if (!kymo__load_relaxed(&f->dead)) { /* else its records may be gone */
+        struct kymo__series *series = kymo__at(s, kymo__load_relaxed(&cell->series));
+        loc = kymo__guard_home(f, &series, weight_of(what), 1);
+        if (is_overflow(f, series) && f->record->top == 0 && cell != kymo__cell_of(f, series))
+            kymo__guard_dropped(f);
+        if (loc != KYMO__DEAD)
+            record_living(f, series, loc, what);
+    }
     kymo__in_flight_leave(counter);
+    if (loc == KYMO__DEAD)
+        kymo__refuse(f, KYMO__UNREGISTERED);
+}
+
+/* In flight: 1 if it is recorded, without creating anything. */
+static int record_found(struct kymo__family *f, const char *const *values, struct kymo__record what)
+{
+    if (kymo__load_relaxed(&f->dead))
+        return 0;
+    struct kymo__series *series = kymo__series_find(f, values);
+    if (series == NULL)
+        series = kymo__guard_miss(f, values, weight_of(what), 0);
+    uint64_t loc = series != NULL ? kymo__guard_home(f, &series, weight_of(what), 0) : KYMO__DEAD;
+    if (loc != KYMO__DEAD)
+        record_living(f, series, loc, what);
+    return loc != KYMO__DEAD;
 }
 
 void kymo__record_slow_labels(struct kymo__family *f, const char *const *values, size_t n, struct kymo__record what)
 {
-    int error;
-    struct kymo__segment *s = f->reg->segment;
-    int64_t *counter = kymo__in_flight_enter(s);
-    struct kymo__series *series = n == f->n_labels && values != NULL ? kymo__series_find(f, values) : NULL;
-    if (series == NULL) {
-        /* Creating takes the lock, under which somebody may wait for us: leave, create, and come back. */
+    int error = 0, known = n == f->n_labels && (values != NULL || n == 0);
+    for (;;) {
+        int64_t *counter = kymo__in_flight_enter(f->reg->segment);
+        int recorded = known && record_found(f, values, what);
         kymo__in_flight_leave(counter);
-        series = kymo__series_get(f, values, n, &error);
+        if (recorded)
+            return;
+        /* Creating takes the lock, under which somebody may wait for us: leave, create, and come back. */
+        struct kymo__series *series = kymo__series_get(f, values, n, NULL, &error);
         if (series == NULL) {
             kymo__refuse(f, kymo__refusal_of(error));
             return;
         }
-        counter = kymo__in_flight_enter(s);
+        if (!is_overflow(f, series))
+            continue;
+        counter = kymo__in_flight_enter(f->reg->segment);
+        int ended = kymo__load_relaxed(&f->dead);
+        if (!ended && error != 0)
+            kymo__guard_dropped(f);
+        if (!ended)
+            record_living(f, series, kymo__load_relaxed(&series->loc), what);
+        kymo__in_flight_leave(counter);
+        if (ended)
+            kymo__refuse(f, KYMO__UNREGISTERED);
+        return;
     }
-    record_series(f, series, what);
-    kymo__in_flight_leave(counter);
 }

@@ -18,12 +18,14 @@ struct kymo__series *kymo__table_find(const struct kymo__family *f, const char *
 
 /** kymo__table_grow() - makes sure that one more entry fits: 0, or KYMO_ENOMEM, KYMO_EFULL. */
 int kymo__table_grow(struct kymo__family *f);
-/** kymo__table_put() - makes a complete series findable. */
-void kymo__table_put(struct kymo__segment *s, uint64_t table, uint32_t hash, uint32_t ref);
-/** kymo__table_recover() - takes back a growth whose grower died between its two stores. */
-void kymo__table_recover(struct kymo__family_record *record);
-/** kymo__table_has() - whether an entry is there. */
-int kymo__table_has(const struct kymo__segment *s, uint64_t table, uint32_t hash, uint32_t ref);
+/** kymo__table_put() - makes a complete series findable, if it is not already. */
+void kymo__table_put(struct kymo__family *f, uint32_t hash, uint32_t ref);
+/** kymo__table_remove() - nobody finds it from now on; who has may still look at it. Repeatable. */
+void kymo__table_remove(struct kymo__family *f, uint32_t hash, uint32_t ref);
+/** kymo__table_recover() - takes back a growth whose grower died between its two stores, and counts again. */
+void kymo__table_recover(struct kymo__family *f);
+/** kymo__table_has() - whether an entry is there, in the table or the old one. */
+int kymo__table_has(const struct kymo__family *f, uint32_t hash, uint32_t ref);
 /** kymo__table_move() - moves a few entries from the table that is being replaced, if there is one. */
 void kymo__table_move(struct kymo__family *f);
 

@@ -2,7 +2,7 @@
 /*
  * core/value.c - reading back the value of one series, and timers.
  */
-#include "core/core.h"
+#include "core/guard.h"
 
 /* ---- timers ---- */
 
@@ -41,11 +41,16 @@ int kymo__read_cell(const struct kymo__cell *cell, uint64_t *buckets, struct kym
         return 0;
     struct kymo__segment *s = cell->family->reg->segment;
     int64_t *counter = kymo__in_flight_enter(s);
-    const struct kymo__series *series = kymo__at(s, cell->series);
-    uint64_t loc = kymo__load_relaxed(&series->loc);
-    int lives = !(loc & KYMO__DEAD_BIT);
+    uint64_t loc = KYMO__DEAD;
+    if (!kymo__load_relaxed(&cell->family->dead)) { /* else its records may be gone */
+        const struct kymo__series *series = kymo__at(s, kymo__load_relaxed(&cell->series));
+        loc = kymo__load_acquire(&series->loc); /* as kymo__guard_home() does */
+    }
+    if (kymo__guard_spills(cell)) /* what it leads to is not its own */
+        loc = KYMO__DEAD;
+    int lives = kymo__loc_lives(loc) || kymo__loc_expires(loc) || kymo__loc_stands_by(loc);
     if (lives)
-        kymo__read_one(cell->family, loc, buckets, point);
+        kymo__read_one(cell->family, loc & KYMO__SLOT_MASK, buckets, point);
     kymo__in_flight_leave(counter);
     return lives;
 }

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "core/exemplar.h"
+#include "core/record.h"
+#include "core/top.h"
 
 /* ---- scratch ---- */
 
@@ -60,11 +62,75 @@ static int exemplars_ensure(struct kymo_registry *reg, struct kymo__walk *w)
     return 0;
 }
 
+/* ---- who walks ---- */
+
+static void watch(struct kymo_registry *reg, struct kymo__walk *w)
+{
+    w->next = reg->walks;
+    reg->walks = w;
+}
+
+static void unwatch(struct kymo_registry *reg, struct kymo__walk *w)
+{
+    struct kymo__walk **link = &reg->walks;
+    while (*link != NULL && *link != w)
+        link = &(*link)->next;
+    if (*link != NULL)
+        *link = w->next;
+}
+
+/* Points at the first series of its family; the last one there is now is the last to be shown. */
+static void family_from_start(struct kymo__walk *w)
+{
+    w->series = w->family != NULL ? w->family->record->first_series : 0;
+    w->series_last = w->series != 0 ? w->family->record->last_series : 0;
+}
+
+static uint32_t series_after(const struct kymo__walk *w, const struct kymo__series *series)
+{
+    return w->series == w->series_last ? 0 : series->next;
+}
+
+void kymo__cursor_begin(struct kymo__walk *cursor, struct kymo__family *f)
+{
+    memset(cursor, 0, sizeof(*cursor));
+    cursor->family = f;
+    family_from_start(cursor);
+    watch(f->reg, cursor);
+}
+
+struct kymo__series *kymo__cursor_next(struct kymo__walk *cursor)
+{
+    if (cursor->series == 0)
+        return NULL;
+    struct kymo__series *series = kymo__at(cursor->family->reg->segment, cursor->series);
+    cursor->series = series_after(cursor, series);
+    return series;
+}
+
+int kymo__cursor_pause(struct kymo__walk *cursor)
+{
+    struct kymo__family *f = cursor->family;
+    pthread_mutex_unlock(&f->reg->lock);
+    pthread_mutex_lock(&f->reg->lock);
+    return !f->dead;
+}
+
+void kymo__cursor_end(struct kymo__walk *cursor)
+{
+    unwatch(cursor->family->reg, cursor);
+}
+
 void kymo__walk_begin(struct kymo_registry *reg, struct kymo__walk *w)
 {
     memset(w, 0, sizeof(*w));
+    kymo__upkeep(reg, 0);
     pthread_mutex_lock(&reg->lock);
     reg->n_walks++;
+    if (++reg->last_walk == 0)
+        reg->last_walk = 1;
+    w->id = reg->last_walk;
+    watch(reg, w);
     pthread_mutex_unlock(&reg->lock);
 }
 
@@ -74,8 +140,11 @@ void kymo__walk_end(struct kymo_registry *reg, struct kymo__walk *w)
     if (w->exemplars != NULL)
         kymo__heap_free(reg, w->exemplars, exemplar_bytes(w->n_exemplars));
     kymo__collect_free(reg, w->remembered);
-    memset(w, 0, sizeof(*w));
     pthread_mutex_lock(&reg->lock);
+    unwatch(reg, w);
+    if (w->done)
+        kymo__top_shown(reg, w->id);
+    memset(w, 0, sizeof(*w));
     reg->n_walks--;
     pthread_mutex_unlock(&reg->lock);
     kymo__collector_purge(reg);
@@ -87,6 +156,12 @@ void kymo__walk_end(struct kymo_registry *reg, struct kymo__walk *w)
 static const struct kymo_family *info_of(const struct kymo__walk *w)
 {
     return w->name == 0 ? &w->family->info : &w->family->aliases[w->name - 1].info;
+}
+
+/* Where it counts, whether or not it is recorded into at the moment. */
+static inline uint64_t slot_of(const struct kymo__series *series)
+{
+    return kymo__load_relaxed(&series->loc) & KYMO__SLOT_MASK; /* recorders change the bits above alone */
 }
 
 static int show_family(struct kymo__walk *w, const struct kymo_visitor *visitor)
@@ -125,7 +200,7 @@ static void read_with_exemplars(struct kymo__walk *w, const struct kymo__series 
     size_t n_native = f->desc.native != NULL ? read_exemplars(w, series, 1) : 0;
     point->n_exemplars = read_exemplars(w, series, 0);
     point->exemplars = point->n_exemplars != 0 ? w->exemplars : NULL;
-    kymo__read_series(&w->view, f, series->loc, w->buckets, point);
+    kymo__read_series(&w->view, f, slot_of(series), w->buckets, point);
     if (n_native == 0)
         return;
     *native = *point->value.histogram.native;
@@ -140,7 +215,7 @@ static inline void read_point(struct kymo__walk *w, const struct kymo__series *s
     if (w->family->exemplar_limit != 0)
         read_with_exemplars(w, series, point, native);
     else
-        kymo__read_series(&w->view, w->family, series->loc, w->buckets, point);
+        kymo__read_series(&w->view, w->family, slot_of(series), w->buckets, point);
 }
 
 static int show_series(struct kymo__walk *w, const struct kymo_visitor *visitor)
@@ -157,7 +232,9 @@ static int show_series(struct kymo__walk *w, const struct kymo_visitor *visitor)
         r = show_point(w, &point, visitor);
         if (r != 0)
             return r;
-        w->series = series->next;
+        if (kymo__unlikely(f->record->top != 0))
+            kymo__top_seen(f, series, w->id);
+        w->series = series_after(w, series);
         if (w->series == 0)
             return 0;
         series = kymo__at(f->reg->segment, w->series);
@@ -226,7 +303,7 @@ static void family_next(struct kymo_registry *reg, struct kymo__walk *w)
     w->name = 0;
     w->has_read = 0;
     w->begun = 0;
-    w->series = w->family != NULL ? w->family->record->first_series : 0;
+    family_from_start(w);
     w->own_done = w->family == NULL;
 }
 
@@ -239,7 +316,7 @@ static void name_next(struct kymo_registry *reg, struct kymo__walk *w)
     }
     w->name++;
     w->begun = 0;
-    w->series = w->family->record->first_series;
+    family_from_start(w);
 }
 
 static int step_own(struct kymo_registry *reg, struct kymo__walk *w, const struct kymo_visitor *visitor)

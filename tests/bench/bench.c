@@ -20,7 +20,7 @@
 enum { SLICE_NS = 20000000, SMOKE_SLICE_NS = 100000, PAIRS = 7, MORE_PAIRS = 15, SMOKE_SHARE = 100 };
 
 static const char usage[] = "usage: bench [--only AREA|ROW] [--json] [--threads N,...] [--smoke]\n"
-                            "  --only     one area (memory, record, lookup, render, stall, peer) or one row\n"
+                            "  --only     one area (memory, record, lookup, guards, render, stall, peer) or one row\n"
                             "  --json     one object per line\n"
                             "  --threads  thread counts of the contended rows, 1 to 64 each; default 2\n"
                             "  --smoke    every row once with small counts: the figures mean nothing\n";
@@ -30,8 +30,9 @@ static const struct {
     const char *name;
     void (*run)(struct bench *b);
 } areas[] = {
-    {"memory", bench_memory}, {"record and lookup", bench_record}, {"render", bench_render}, {"stall", bench_stall},
-    {"peer", bench_peer},
+    {"memory", bench_memory}, {"record and lookup", bench_record},
+    {"guards", bench_guards}, {"render", bench_render},
+    {"stall", bench_stall},   {"peer", bench_peer},
 };
 
 void bench_die(const char *format, ...)

@@ -21,8 +21,11 @@ struct kymo_registry;
 struct kymo_sink;
 struct kymo_counter_family;
 struct kymo_histogram_family;
+struct kymo_guard;
 
 enum { BENCH_MAX_THREADS = 64, BENCH_MAX_COUNTS = 16, BENCH_BOUNDS = 12, BENCH_OBSERVATIONS = 65536 };
+/* More than any row has: where a limit is not what is measured. */
+enum { BENCH_MAX_SERIES = 1000000 };
 
 /* ---- one run of the program, and its rows (bench.c) ---- */
 
@@ -155,7 +158,7 @@ void bench_pin(unsigned index);
 extern const struct bench_op bench_fetch_add;
 extern const struct bench_op bench_plt_call;
 
-/** bench_registry() - a registry without kymo's own families */
+/** bench_registry() - a registry without kymo's own families, and with room for BENCH_MAX_SERIES */
 struct kymo_registry *bench_registry(void);
 
 /**
@@ -196,6 +199,7 @@ struct bench_labels {
     size_t n;
 };
 extern const char *const bench_label_names[3];
+extern const struct kymo_guard bench_roomy;
 extern const char bench_counter_name[];
 extern const char bench_histogram_name[];
 void bench_labels_init(struct bench_labels *l, size_t n);
@@ -221,6 +225,18 @@ void bench_stalls(const struct bench *b, const struct bench_op *op, void (*scrap
 /** bench_child() - runs @measure in a forked child, so that its memory is its own; brings back @n figures */
 void bench_child(void (*measure)(void *ctx, double *figures), void *ctx, double *figures, size_t n);
 
+/* ---- levels of memory (memory.c) ---- */
+
+struct bench_level {
+    double registry; /* segment and heap, by the registry's own account */
+    double process;  /* resident */
+};
+struct bench_level bench_level_now(struct kymo_registry *reg);
+/** bench_put_growth() - two figures, per one of @n: resident memory, and the registry's own account */
+void bench_put_growth(double *figures, struct bench_level before, struct bench_level after, size_t n);
+
+void bench_ends(struct bench *b);
+void bench_guards(struct bench *b);
 void bench_memory(struct bench *b);
 void bench_record(struct bench *b);
 void bench_render(struct bench *b);

@@ -90,15 +90,10 @@ static void measure_longest(struct bench *b, const struct bench_labels *l)
 
 /* ---- bytes ---- */
 
-struct level {
-    double registry; /* segment and heap, by the registry's own account */
-    double process;  /* resident */
-};
-
-static struct level level_now(struct kymo_registry *reg)
+struct bench_level bench_level_now(struct kymo_registry *reg)
 {
     struct kymo_registry_stats stats = {.size = sizeof(stats)};
-    struct level now;
+    struct bench_level now;
 
     bench_check(kymo_registry_get_stats(reg, &stats), "asking for the registry's statistics");
     now.registry = (double)stats.segment_used_bytes + (double)stats.heap_bytes;
@@ -106,8 +101,7 @@ static struct level level_now(struct kymo_registry *reg)
     return now;
 }
 
-/* Two figures per growth: resident memory, and the registry's own account. */
-static void put_growth(double *figures, struct level before, struct level after, size_t n)
+void bench_put_growth(double *figures, struct bench_level before, struct bench_level after, size_t n)
 {
     figures[0] = (after.process - before.process) / (double)n;
     figures[1] = (after.registry - before.registry) / (double)n;
@@ -142,23 +136,23 @@ static void counter_bytes(void *ctx, double *figures)
     struct kymo_counter **handles = bench_alloc(l->n, sizeof(*handles));
     struct kymo_registry *reg = bench_registry();
     struct second_thread second = {reg, bench_counter_family(reg), l};
-    struct level empty, one, two;
+    struct bench_level empty, one, two;
 
     bench_check(kymo_thread_attach(reg), "attaching a thread");
     bench_run_thread(record_as_second, NULL); /* its stack is paid for */
-    empty = level_now(reg);
+    empty = bench_level_now(reg);
     for (size_t i = 0; i < l->n; i++) {
         handles[i] = kymo_counter_with(second.family, l->values[i], 3);
         kymo_counter_inc(handles[i]);
     }
-    one = level_now(reg);
+    one = bench_level_now(reg);
     bench_run_thread(record_as_second, &second);
-    two = level_now(reg);
+    two = bench_level_now(reg);
     for (size_t i = 0; i < l->n; i++)
         if (!handles[i] || kymo_counter_value(handles[i]) != 2)
             bench_die("series %zu did not take both threads' recordings", i);
-    put_growth(&figures[0], empty, one, l->n);
-    put_growth(&figures[2], one, two, l->n);
+    bench_put_growth(&figures[0], empty, one, l->n);
+    bench_put_growth(&figures[2], one, two, l->n);
 }
 
 /* The same, recorded by labels: no handle is held. */
@@ -167,13 +161,13 @@ static void unpinned_bytes(void *ctx, double *figures)
     const struct bench_labels *l = ctx;
     struct kymo_registry *reg = bench_registry();
     struct kymo_counter_family *f = bench_counter_family(reg);
-    struct level empty;
+    struct bench_level empty;
 
     bench_check(kymo_thread_attach(reg), "attaching a thread");
-    empty = level_now(reg);
+    empty = bench_level_now(reg);
     for (size_t i = 0; i < l->n; i++)
         kymo_counter_family_inc(f, l->values[i], 3);
-    put_growth(figures, empty, level_now(reg), l->n);
+    bench_put_growth(figures, empty, bench_level_now(reg), l->n);
 }
 
 static void histogram_bytes(void *ctx, double *figures)
@@ -182,15 +176,15 @@ static void histogram_bytes(void *ctx, double *figures)
     struct kymo_histogram **handles = bench_alloc(l->n, sizeof(*handles));
     struct kymo_registry *reg = bench_registry();
     struct kymo_histogram_family *f = bench_histogram_family(reg);
-    struct level empty;
+    struct bench_level empty;
 
     bench_check(kymo_thread_attach(reg), "attaching a thread");
-    empty = level_now(reg);
+    empty = bench_level_now(reg);
     for (size_t i = 0; i < l->n; i++) {
         handles[i] = kymo_histogram_with(f, l->values[i], 3);
         kymo_histogram_observe(handles[i], 0.3);
     }
-    put_growth(figures, empty, level_now(reg), l->n);
+    bench_put_growth(figures, empty, bench_level_now(reg), l->n);
     for (size_t i = 0; i < l->n; i++)
         if (kymo_histogram_value(handles[i], NULL, NULL, 0) != 1)
             bench_die("histogram %zu did not take its observation", i);
@@ -226,7 +220,7 @@ static void native_bytes(void *ctx, double *figures)
 {
     const struct bench_labels *l = ctx;
     struct natives n = {bench_registry(), NULL, l};
-    struct level empty, one;
+    struct bench_level empty, one;
 
     bench_check(kymo_histogram_family_new(n.reg,
                                           KYMO_DESC(.name = "bench_native_seconds", .help = "Time of a request.",
@@ -235,12 +229,12 @@ static void native_bytes(void *ctx, double *figures)
                 "registering a family of native histograms");
     bench_run_thread(observe_natives, NULL); /* its stack is paid for */
     bench_check(kymo_thread_attach(n.reg), "attaching a thread");
-    empty = level_now(n.reg);
+    empty = bench_level_now(n.reg);
     observe_natives(&n);
-    one = level_now(n.reg);
-    put_growth(&figures[0], empty, one, l->n);
+    one = bench_level_now(n.reg);
+    bench_put_growth(&figures[0], empty, one, l->n);
     bench_run_thread(observe_natives, &n);
-    put_growth(&figures[2], one, level_now(n.reg), l->n);
+    bench_put_growth(&figures[2], one, bench_level_now(n.reg), l->n);
 }
 
 /* A measurement of bytes: one or two growths, a row and an "_account" row for each. */

@@ -221,7 +221,8 @@ void bench_pairs_deinit(struct bench_pairs *p)
 
 struct kymo_registry *bench_registry(void)
 {
-    const struct kymo_registry_options options = {.size = sizeof(options), .no_self_metrics = 1};
+    const struct kymo_registry_options options = {
+        .size = sizeof(options), .no_self_metrics = 1, .max_series = BENCH_MAX_SERIES};
     struct kymo_registry *reg;
 
     bench_check(kymo_registry_new(&options, &reg), "making a registry");
@@ -340,8 +341,10 @@ static void make_family(struct bench_op *op, const char *name)
 {
     struct kymo_counter_family *f;
 
-    bench_check(kymo_counter_family_new(op->registry,
-                                        KYMO_DESC(.name = name, .help = "Counted.", KYMO_LABELS("method", "code")), &f),
+    bench_check(kymo_counter_family_new(
+                    op->registry,
+                    KYMO_DESC(.name = name, .help = "Counted.", .guard = &bench_roomy, KYMO_LABELS("method", "code")),
+                    &f),
                 name);
     op->object = f;
 }

@@ -72,7 +72,7 @@ static struct kymo_registry *counted_registry(struct account *account)
 {
     const struct kymo_allocator allocator = {sizeof(allocator), account, counted_alloc, counted_free};
     const struct kymo_registry_options options = {
-        .size = sizeof(options), .allocator = &allocator, .no_self_metrics = 1};
+        .size = sizeof(options), .allocator = &allocator, .no_self_metrics = 1, .max_series = BENCH_MAX_SERIES};
     struct kymo_registry *reg;
 
     bench_check(kymo_registry_new(&options, &reg), "making a registry");

@@ -13,7 +13,8 @@
 
 enum { TEXT = 16 };
 
-const char *const bench_label_names[3] = {"method", "route", "instance"};
+const char *const bench_label_names[3] = {"method", "route", "endpoint"};
+const struct kymo_guard bench_roomy = {.policy = KYMO_GUARD_LIMIT, .max_series = BENCH_MAX_SERIES};
 const char bench_counter_name[] = "http_requests_total";
 const char bench_histogram_name[] = "http_request_seconds";
 
@@ -48,6 +49,7 @@ struct kymo_counter_family *bench_counter_family(struct kymo_registry *reg)
 
     kymo_desc_init(&desc, bench_counter_name, "Requests.");
     kymo_desc_set_labels(&desc, bench_label_names, 3);
+    kymo_desc_set_guard(&desc, &bench_roomy);
     bench_check(kymo_counter_family_new(reg, &desc, &f), "registering a family of counters");
     return f;
 }
@@ -60,6 +62,7 @@ struct kymo_histogram_family *bench_histogram_family(struct kymo_registry *reg)
     kymo_desc_init(&desc, bench_histogram_name, "Time of a request.");
     kymo_desc_set_labels(&desc, bench_label_names, 3);
     kymo_desc_set_bounds(&desc, bench_bounds, BENCH_BOUNDS);
+    kymo_desc_set_guard(&desc, &bench_roomy);
     bench_check(kymo_histogram_family_new(reg, &desc, &f), "registering a family of histograms");
     return f;
 }
