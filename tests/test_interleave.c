@@ -172,13 +172,18 @@ static void rivals(uint64_t round)
     m.n += n;
 }
 
-/* Rare ones leave a series idle for long enough. */
-static const uint64_t strides[] = {1, 997, 61};
-enum { N_STRIDES = sizeof(strides) / sizeof(strides[0]) };
+/*
+ * Rare ones leave a series idle for long enough. A histogram that changes again while it is read is read again: more
+ * often than once in a reading, and the reading would never end.
+ */
+enum { N_STRIDES = 3 };
+static const uint64_t strides_of_numbers[N_STRIDES] = {1, 997, 61};
+static const uint64_t strides_of_histograms[N_STRIDES] = {7001, 19997, 11003};
 
 static void run_family(enum any_kind kind, const struct kymo_guard *guard, int elsewhere, uint64_t rounds)
 {
     pthread_t other;
+    const uint64_t *strides = kind < ANY_CLASSIC ? strides_of_numbers : strides_of_histograms;
     uint64_t steps = 0;
     lab_new(&m.lab,
             &(const struct kymo_registry_options){.size = sizeof(struct kymo_registry_options), .no_self_metrics = 1});
@@ -203,7 +208,7 @@ static void run_family(enum any_kind kind, const struct kymo_guard *guard, int e
         atomic_store(&m.turn, 2);
         pthread_join(other, NULL);
     }
-    EXPECT(m.lab.ended.n > 0, "%s: only %zu ended", m.f.name, m.lab.ended.n);
+    EXPECT(m.lab.ended.n > 0 || guard->policy == KYMO_GUARD_TOP, "%s: only %zu ended", m.f.name, m.lab.ended.n);
     printf("interleave, %s, life %td, %s: %" PRIu64 " steps, %" PRIu64 " recordings, %zu ends\n", m.f.name,
            guard - lives, elsewhere ? "by another thread" : "in a handler", steps, m.n, m.lab.ended.n);
     any_release(&m.f, m.handle);
@@ -217,19 +222,19 @@ static void run(int elsewhere, uint64_t rounds)
     action.sa_handler = on_step;
     REQUIRE(sigaction(SIGTRAP, &action, NULL) == 0);
     for (size_t life = 0; life < N_LIVES; life++)
-        for (size_t kind = 0; kind < (test_long() ? N_KINDS : 2); kind++)
+        for (size_t kind = 0; kind < (test_long() ? N_KINDS : 1); kind++)
             if (lives[life].policy != KYMO_GUARD_TOP || !any_is_gauge(kinds[kind]))
-                run_family(kinds[kind], &lives[life], elsewhere, test_long() ? 4 * rounds : rounds);
+                run_family(kinds[kind], &lives[life], elsewhere, rounds);
 }
 
 static void a_handler_records_at_every_instruction_of_an_end(void)
 {
-    run(0, N_STRIDES);
+    run(0, test_long() ? 2 * N_STRIDES : 1);
 }
 
 static void another_thread_records_at_every_instruction_of_an_end(void)
 {
-    run(1, N_STRIDES);
+    run(1, test_long() ? 2 * N_STRIDES : 1);
 }
 
 #else

@@ -165,6 +165,11 @@ struct kymo_registry {
     struct kymo_registry *next; /* of the process */
 };
 
+static inline struct kymo__series *kymo__series_at(const struct kymo__family *f, uint32_t ref)
+{
+    return kymo__at(f->reg->segment, ref);
+}
+
 /* ---- memory.c ---- */
 
 /** kymo__heap_alloc() - zeroed private memory from the registry's allocator, or NULL. Registry's lock, or at set-up. */

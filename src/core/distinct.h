@@ -35,13 +35,13 @@
 double kymo__distinct_estimate(const uint8_t *registers);
 
 /**
- * kymo__distinct_hash_n() - a value's hash, and its length: every bit depends on every bit of value and seed
+ * kymo__distinct_hash_n() - a value's hash, its length, its bytes or'ed together: every bit depends on every bit of value and seed
  * kymo__scan() alone lets the low bits of a short value through to few of the hash's.
  */
 static inline __attribute__((always_inline)) uint64_t kymo__distinct_hash_n(const char *value, uint64_t seed,
-                                                                            uint32_t *len)
+                                                                            uint32_t *len, uint64_t *all)
 {
-    uint64_t tail, h = kymo__scan(value, seed, len, &tail);
+    uint64_t tail, h = kymo__scan_all(value, seed, len, &tail, all);
     h = (h ^ h >> 32) * 0xd6e8feb86659fd93u;
     return h ^ h >> 32;
 }
@@ -49,7 +49,8 @@ static inline __attribute__((always_inline)) uint64_t kymo__distinct_hash_n(cons
 static inline __attribute__((always_inline)) uint64_t kymo__distinct_hash(const char *value, uint64_t seed)
 {
     uint32_t len;
-    return kymo__distinct_hash_n(value, seed, &len);
+    uint64_t all = 0;
+    return kymo__distinct_hash_n(value, seed, &len, &all);
 }
 
 /* A register after it has met a rank that is higher than all before. */

@@ -177,11 +177,13 @@ static enum look look_at(const struct kymo__family *f, const char *const *values
     int others = kymo__load_relaxed(&f->allow) != NULL;
     for (uint32_t i = 0; i < f->n_labels; i++) {
         uint32_t n;
+        uint64_t all = 0;
         if (values[i] == NULL)
             return CANNOT_STAND;
-        hashes[i] = kymo__distinct_hash_n(values[i], f->reg->seed, &n);
+        hashes[i] = kymo__distinct_hash_n(values[i], f->reg->seed, &n, &all);
         total += n;
-        if (total > KYMO__MAX_TEXT || !kymo__utf8_valid(values[i], n))
+        int ascii = (all & 0x8080808080808080u) == 0;
+        if (kymo__unlikely(total > KYMO__MAX_TEXT || (!ascii && !kymo__utf8_valid(values[i], n))))
             return CANNOT_STAND;
         others |= n > max;
     }

@@ -57,9 +57,10 @@ static inline uint64_t kymo__zero_byte(uint64_t w)
  * Reads a string by aligned words: they cannot cross into a page, or a memory tag, that the string does not touch.
  * The bytes after its end that come along are masked off before they mean anything. A last part of fewer than eight
  * bytes has a zero on top, a whole word has none: values that follow each other cannot be taken for others.
+ * @all: all bytes, or'ed together eight at a time.
  */
-static inline __attribute__((always_inline)) uint64_t kymo__scan(const char *value, uint64_t h, uint32_t *len,
-                                                                 uint64_t *tail)
+static inline __attribute__((always_inline)) uint64_t kymo__scan_all(const char *value, uint64_t h, uint32_t *len,
+                                                                     uint64_t *tail, uint64_t *all)
 {
     const kymo__text_word *at = (const kymo__text_word *)(const void *)((uintptr_t)value & ~(uintptr_t)7);
     uint32_t skip = (uint32_t)((uintptr_t)value & 7) * 8;
@@ -75,6 +76,7 @@ static inline __attribute__((always_inline)) uint64_t kymo__scan(const char *val
             held = word;
             break;
         }
+        *all |= word;
         h = kymo__mix(h, word);
         n += 8;
         held = skip != 0 ? next >> skip : next;
@@ -82,6 +84,7 @@ static inline __attribute__((always_inline)) uint64_t kymo__scan(const char *val
     }
     uint32_t bytes = (uint32_t)__builtin_ctzll(zero) / 8; /* before the zero one */
     *tail = held & (((uint64_t)1 << bytes * 8) - 1);
+    *all |= *tail;
     *len = n + bytes;
     return kymo__mix(h, *tail);
 }
@@ -94,16 +97,26 @@ static inline uint64_t kymo__load_bytes(const char *at, size_t n)
     return w;
 }
 
-static inline uint64_t kymo__scan(const char *value, uint64_t h, uint32_t *len, uint64_t *tail)
+static inline uint64_t kymo__scan_all(const char *value, uint64_t h, uint32_t *len, uint64_t *tail, uint64_t *all)
 {
     size_t n = strlen(value), at = 0;
-    for (; n - at >= 8; at += 8)
+    for (; n - at >= 8; at += 8) {
+        *all |= kymo__load_bytes(value + at, 8);
         h = kymo__mix(h, kymo__load_bytes(value + at, 8));
+    }
     *tail = kymo__load_bytes(value + at, n - at);
+    *all |= *tail;
     *len = n < UINT32_MAX / 64 ? (uint32_t)n : UINT32_MAX / 64; /* too long in any case, and sums cannot wrap */
     return kymo__mix(h, *tail);
 }
 #endif
+
+static inline __attribute__((always_inline)) uint64_t kymo__scan(const char *value, uint64_t h, uint32_t *len,
+                                                                 uint64_t *tail)
+{
+    uint64_t all = 0; /* nobody asks: it costs nothing */
+    return kymo__scan_all(value, h, len, tail, &all);
+}
 
 static inline __attribute__((always_inline)) int kymo__key_add(const char *value, uint64_t *h, uint32_t i,
                                                                struct kymo__key *key)

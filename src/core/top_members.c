@@ -8,11 +8,6 @@
 #include "core/table.h"
 #include "core/top_private.h"
 
-static struct kymo__series *series_at(const struct kymo__family *f, uint32_t ref)
-{
-    return kymo__at(f->reg->segment, ref);
-}
-
 /* ---- what becomes of a series ---- */
 
 /* From now on it is recorded into. */
@@ -75,7 +70,7 @@ static struct kymo__series *heap_pop(const struct kymo__family *f, struct kymo__
     heap[0] = heap[--*n];
     if (*n != 0)
         sift(heap, *n, 0);
-    return series_at(f, series);
+    return kymo__series_at(f, series);
 }
 
 /* ---- all that are on the page ---- */
@@ -159,7 +154,7 @@ static int resolve(struct kymo__family *f, const struct kymo__top_candidate *c, 
     struct kymo__key key;
     uint32_t ref = kymo__top_named(c);
     if (ref != 0) {
-        *series = series_at(f, ref);
+        *series = kymo__series_at(f, ref);
         return kymo__table_has(f, c->hash, ref) && !kymo__series_barred(f, *series);
     }
     if (c->n_labels != f->n_labels || kymo__guard_map(f, c->values, to))
@@ -238,7 +233,7 @@ void kymo__top_seen(struct kymo__family *f, const struct kymo__series *series, u
 static void shown(struct kymo__family *f, uint32_t walk)
 {
     for (uint32_t ref = f->record->first_series; ref != 0;) {
-        struct kymo__series *series = series_at(f, ref);
+        struct kymo__series *series = kymo__series_at(f, ref);
         struct kymo__standing *st = kymo__top_known(f, series);
         ref = series->next;
         if (st != NULL && st->promised && st->shown_by == walk) {
@@ -258,7 +253,7 @@ void kymo__top_shown(struct kymo_registry *reg, uint32_t walk)
 void kymo__top_recover(struct kymo__family *f)
 {
     for (uint32_t ref = f->record->first_series; f->record->top != 0 && ref != 0;) {
-        struct kymo__series *series = series_at(f, ref);
+        struct kymo__series *series = kymo__series_at(f, ref);
         uint64_t loc = kymo__load_relaxed(&series->loc);
         kymo__store_relaxed(&kymo__cell_of(f, series)->loc,
                             kymo__loc_lives(loc) ? kymo__loc_of_process(f->reg, loc) : KYMO__DEAD);

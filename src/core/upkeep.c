@@ -14,14 +14,10 @@
 #include "core/table.h"
 #include "core/top.h"
 
+#define MOVES 1024         /* of some entries each */
 #define STEP 1000u         /* series that are looked at under one lock */
 #define WAKING_MAX 64u     /* places of a family */
 #define WAKING_WORDS 1024u /* as long as their slots together have no more words than this */
-
-static struct kymo__series *series_at(const struct kymo__family *f, uint32_t ref)
-{
-    return kymo__at(f->reg->segment, ref);
-}
 
 /* ---- the overflow series ---- */
 
@@ -30,7 +26,7 @@ void kymo__upkeep_overflow(struct kymo__family *f)
     struct kymo__family_record *record = f->record;
     if (record->overflow == 0 || !kymo__load_relaxed(&record->overflowed))
         return;
-    struct kymo__series *series = series_at(f, record->overflow);
+    struct kymo__series *series = kymo__series_at(f, record->overflow);
     if (kymo__series_listed(f, series) || kymo__table_grow(f) != 0)
         return;
     kymo__series_link(f, series);
@@ -46,7 +42,7 @@ static void count_known_values(struct kymo__family *f)
         return;
     f->distinct_known = 1;
     for (uint32_t ref = f->record->first_series; ref != 0;) {
-        const struct kymo__series *series = series_at(f, ref);
+        const struct kymo__series *series = kymo__series_at(f, ref);
         struct kymo_point point = kymo__point_of(f, series);
         ref = series->next;
         for (uint32_t i = 0; i < f->n_labels && kymo__ref(f->reg->segment, series) != f->record->overflow; i++) {
@@ -98,7 +94,7 @@ static void settle_place(struct kymo__family *f, struct kymo__waking *place)
     uint32_t ref = kymo__load_acquire(&place->series); /* with wake() in guard.c */
     if (ref == 0 || place->slot == 0)
         return;
-    struct kymo__series *series = series_at(f, ref);
+    struct kymo__series *series = kymo__series_at(f, ref);
     if (kymo__load_relaxed(&series->loc) != place->slot - 1)
         return; /* who claimed it is not done, or does not need it */
     if (!kymo__series_listed(f, series))
@@ -130,7 +126,7 @@ void kymo__wakers_recover(struct kymo__family *f)
     struct kymo__waking *places = record->waking != 0 ? kymo__at(f->reg->segment, record->waking) : NULL;
     for (uint32_t i = 0; places != NULL && i < record->n_waking; i++) {
         uint32_t ref = places[i].series;
-        if (ref != 0 && (places[i].slot == 0 || series_at(f, ref)->loc != places[i].slot - 1))
+        if (ref != 0 && (places[i].slot == 0 || kymo__series_at(f, ref)->loc != places[i].slot - 1))
             places[i].series = 0; /* who claimed it is not there any more */
     }
     kymo__upkeep_wakers(f);
@@ -167,8 +163,9 @@ void kymo__idle_free(struct kymo__family *f)
 /* Room for all ordinals; 0: there is no memory, and nothing expires. */
 static int idle_ensure(struct kymo__family *f)
 {
-    uint32_t n = f->idle != NULL ? f->idle->n : 16;
-    if (f->idle != NULL && f->n_ordinals <= n)
+    struct kymo__idle *old = f->idle;
+    uint32_t n = old != NULL ? old->n : 16;
+    if (old != NULL && f->n_ordinals <= n)
         return 1;
     while (n < f->n_ordinals)
         n *= 2;
@@ -176,12 +173,13 @@ static int idle_ensure(struct kymo__family *f)
     struct kymo__idle *larger = kymo__heap_alloc(f->reg, bytes);
     if (larger == NULL)
         return 0;
-    if (f->idle != NULL)
-        memcpy(larger, f->idle, f->idle->bytes);
-    kymo__idle_free(f);
+    if (old != NULL)
+        memcpy(larger, old, old->bytes);
     larger->bytes = bytes;
     larger->n = n;
-    f->idle = larger;
+    f->idle = larger; /* before the old one is gone: a child of fork() finds one of them */
+    if (old != NULL)
+        kymo__heap_free(f->reg, old, old->bytes);
     return 1;
 }
 
@@ -270,6 +268,8 @@ static void family_upkeep(struct kymo__family *f, int64_t now)
         return;
     kymo__upkeep_wakers(f);
     kymo__upkeep_overflow(f);
+    for (int i = 0; i < MOVES && f->record->old_table != 0; i++)
+        kymo__table_move(f); /* a family that is full has no insertions that would */
     count_known_values(f);
     expire(f, now);
     if (f->record->top != 0 && !f->dead)
