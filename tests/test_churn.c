@@ -590,32 +590,32 @@ static void handle_signals(void)
 
 static uint64_t turns(uint64_t brief)
 {
-    return test_long() ? 40 * brief : SANITIZED ? brief / 5 : brief;
+    return test_long() ? 20 * brief : SANITIZED ? brief / 5 : brief;
 }
 
 static void every_recording_is_in_one_place_with_shards_for_all(void)
 {
     handle_signals();
-    run(0, 4, turns(150000), 0);
+    run(0, 4, turns(300000), 0);
 }
 
 static void every_recording_is_in_one_place_with_two_shards(void)
 {
     handle_signals();
-    run(2, 6, turns(80000), 0);
+    run(2, 6, turns(160000), 0);
 }
 
 static void every_recording_is_in_one_place_in_the_shared_store(void)
 {
     handle_signals();
     REQUIRE(kymo_thread_attach(NULL) == KYMO_EINVAL);
-    run(1, 4, turns(80000), 0);
+    run(1, 4, turns(160000), 0);
 }
 
 static void every_recording_is_in_one_place_while_limits_and_lists_change(void)
 {
     handle_signals();
-    run(3, 4, turns(150000), 1);
+    run(3, 4, turns(300000), 1);
 }
 
 /* ---- children of those who churn ---- */

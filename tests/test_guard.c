@@ -116,6 +116,42 @@ static void an_overflow_series_is_on_the_page_once_used(void)
     }
 }
 
+/* What changes nothing goes nowhere: it is refused, as it would be in a series of its own, and not dropped. */
+static void what_is_refused_is_not_dropped(void)
+{
+    static const struct kymo_guard one = {.policy = KYMO_GUARD_LIMIT, .max_series = 1};
+    const double nan = strtod("nan", NULL);
+    struct lab lab;
+    lab_new(&lab, NULL);
+    struct any c = any_new(lab.reg, ANY_WHOLE, 1, &one), h = any_new(lab.reg, ANY_CLASSIC, 1, &one);
+    const char *const first[] = {"first"}, *const past[] = {"past"};
+    any_record_labels(&c, first, 1);
+    any_record_labels(&h, first, 1);
+    struct kymo_counter *counter = any_with(&c, past);
+    struct kymo_histogram *histogram = any_with(&h, past);
+    for (int i = 0; i < 3; i++) {
+        kymo_counter_add(counter, -1);
+        kymo_counter_family_add(c.c, nan, past, 1);
+        kymo_histogram_observe(histogram, nan);
+        kymo_histogram_family_observe(h.h, nan, past, 1);
+        kymo_histogram_observe_n(histogram, 2, 0);
+    }
+    EXPECT(!page_mentions(lab.reg, OTHER_VALUE), "an overflow series without a recording");
+    EXPECT(dropped(lab.reg, c.name) == 0 && dropped(lab.reg, h.name) == 0, "refused recordings were dropped");
+    CHECK_U64(refused(lab.reg, c.name, "nan") + refused(lab.reg, c.name, "negative"), 6);
+    CHECK_U64(refused(lab.reg, h.name, "nan"), 6);
+    kymo_histogram_observe_n(histogram, 2, 5);
+    kymo_counter_add_int(counter, 7);
+    struct snapshot snap = snapshot_of(lab.reg);
+    EXPECT(snapshot_amount(&snap, h.name, OTHER) == 5 && snapshot_amount(&snap, c.name, OTHER) == 7,
+           "the overflows are %g and %g, should be 5 and 7", snapshot_amount(&snap, h.name, OTHER),
+           snapshot_amount(&snap, c.name, OTHER));
+    snapshot_free(&snap);
+    EXPECT(dropped(lab.reg, c.name) == 1 && dropped(lab.reg, h.name) == 1,
+           "dropped %g and %g, should be 1 recording each", dropped(lab.reg, c.name), dropped(lab.reg, h.name));
+    lab_end(&lab);
+}
+
 /* Zero is a value: a gauge that was set to 0 in the overflow was used. */
 static void a_gauge_at_zero_in_the_overflow_is_on_the_page(void)
 {
@@ -927,9 +963,10 @@ static void in_a_full_segment_recordings_go_to_the_overflow_series(void)
 
 TEST_MAIN(TEST(each_kind_keeps_its_limit_and_loses_nothing_by_labels),
           TEST(each_kind_keeps_its_limit_and_loses_nothing_by_handle),
-          TEST(an_overflow_series_is_on_the_page_once_used), TEST(a_gauge_at_zero_in_the_overflow_is_on_the_page),
-          TEST(an_overflow_series_has_what_its_family_has), TEST(a_client_that_sends_other_itself_makes_no_second_line),
-          TEST(defaults_are_filled_in), TEST(the_default_limits_hold), TEST(a_familys_limit_moves_both_ways),
+          TEST(an_overflow_series_is_on_the_page_once_used), TEST(what_is_refused_is_not_dropped),
+          TEST(a_gauge_at_zero_in_the_overflow_is_on_the_page), TEST(an_overflow_series_has_what_its_family_has),
+          TEST(a_client_that_sends_other_itself_makes_no_second_line), TEST(defaults_are_filled_in),
+          TEST(the_default_limits_hold), TEST(a_familys_limit_moves_both_ways),
           TEST(a_guard_changes_whole_or_not_at_all), TEST(a_guard_that_cannot_be_is_refused_at_registration),
           TEST(labels_without_a_bound_need_a_guard_that_names_a_policy),
           TEST(the_registrys_budget_is_for_all_families_with_labels), TEST(room_comes_back_when_series_end),

@@ -15,6 +15,22 @@ static const struct kymo_guard revive = {.policy = KYMO_GUARD_LIMIT};
 static const struct kymo_guard to_overflow = {.policy = KYMO_GUARD_LIMIT, .after_end = KYMO_TO_OVERFLOW};
 static const char *const one[] = {"one"}, *const two[] = {"two"};
 
+/* The three who look: a sweep, a page, a visit. */
+enum { LOOK_SWEEP, LOOK_PAGE, LOOK_VISIT, N_LOOKS };
+
+static void look(struct lab *lab, int how)
+{
+    if (how == LOOK_SWEEP) {
+        CHECK_INT(kymo_registry_sweep(lab->reg, lab->clock.monotonic_ns), 0);
+    } else if (how == LOOK_PAGE) {
+        struct page p = page_of(lab->reg);
+        page_free(&p);
+    } else {
+        struct snapshot snap = snapshot_of(lab->reg);
+        snapshot_free(&snap);
+    }
+}
+
 static void amount_is(const struct snapshot *snap, const char *family, const char *values, double want)
 {
     double have = snapshot_amount(snap, family, values);
@@ -493,42 +509,54 @@ static void after_end_changes_for_handles_that_are_out(void)
     lab_end(&lab);
 }
 
-/* 64 can come back between two upkeeps; what more there is goes to the overflow series, and nothing is lost. */
+enum { MANY_BACK = 200, ROUNDS_BACK = 60 };
+
+/* How many of the series live, of which each was recorded into once since it ended. */
+static size_t back_to_life(const struct any *any, void *const *handles)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < MANY_BACK; i++)
+        n += any_value(any, handles[i]) != 0;
+    return n;
+}
+
+/*
+ * 64 can come back between two upkeeps, fewer where each needs many words; what more there is goes to the overflow
+ * series, and nothing is lost.
+ */
 static void many_come_back_at_once(void)
 {
-    enum { MANY = 300 };
-    struct lab lab;
-    void *handles[MANY];
-    char v[32];
-    size_t back = 0, removed;
-    lab_new(&lab, NULL);
-    struct any any = any_new(lab.reg, ANY_WHOLE, 1, &revive);
-    for (uint64_t i = 0; i < MANY; i++) {
-        handles[i] = any_with(&any, (const char *const[]){numbered(v, "v", i)});
-        any_record(&any, handles[i], 1);
+    for (unsigned kind = 0; kind < N_ANY; kind++) {
+        size_t want = kind >= ANY_NATIVE ? 4 : 64, removed;
+        struct lab lab;
+        void *handles[MANY_BACK];
+        char v[32];
+        lab_new(&lab, NULL);
+        struct any any = any_new(lab.reg, (enum any_kind)kind, 1, &revive);
+        for (uint64_t i = 0; i < MANY_BACK; i++)
+            handles[i] = any_with(&any, (const char *const[]){numbered(v, "v", i)});
+        CHECK_INT(kymo_registry_remove(lab.reg, any.name, NULL, 0, &removed), 0);
+        CHECK_U64(removed, MANY_BACK);
+        CHECK_U64(stats_of(lab.reg).n_asleep, MANY_BACK);
+        for (int round = 0; round < ROUNDS_BACK; round++) {
+            CHECK_INT(kymo_registry_sweep(lab.reg, 0), 0);
+            for (uint64_t i = 0; i < MANY_BACK; i++)
+                any_record(&any, handles[i], 1);
+            EXPECT(round > 0 || back_to_life(&any, handles) >= want, "%s: %zu came back without a lock, should be %zu",
+                   any.name, back_to_life(&any, handles), want);
+        }
+        struct snapshot snap = snapshot_of(lab.reg);
+        double all = snapshot_total(&snap, any.name);
+        EXPECT(snapshot_count(&snap, any.name) == MANY_BACK + 1, "%s: %zu series, should be all %d and the overflow",
+               any.name, snapshot_count(&snap, any.name), MANY_BACK);
+        EXPECT(any.kind == ANY_LEVEL || all == any_amount(any.kind, MANY_BACK * ROUNDS_BACK),
+               "%s: %g in all, should be %g", any.name, all, any_amount(any.kind, MANY_BACK * ROUNDS_BACK));
+        double d = snapshot_amount(&snap, "kymo_series_dropped_total", any.name);
+        EXPECT(snapshot_amount(&snap, any.name, OTHER) == any_amount(any.kind, d), "%s: overflow %g, dropped %g",
+               any.name, snapshot_amount(&snap, any.name, OTHER), d);
+        snapshot_free(&snap);
+        lab_end(&lab);
     }
-    CHECK_INT(kymo_registry_remove(lab.reg, any.name, NULL, 0, &removed), 0);
-    CHECK_U64(removed, MANY);
-    CHECK_U64(stats_of(lab.reg).n_asleep, MANY);
-    CHECK_INT(kymo_registry_sweep(lab.reg, 0), 0);
-    for (uint64_t i = 0; i < MANY; i++)
-        any_record(&any, handles[i], 1);
-    for (uint64_t i = 0; i < MANY; i++)
-        back += any_value(&any, handles[i]) == 1;
-    EXPECT(back >= 64, "%zu came back without a lock, should be 64", back);
-    for (int turn = 0; turn < MANY / 64 + 1; turn++) {
-        CHECK_INT(kymo_registry_sweep(lab.reg, 0), 0);
-        for (uint64_t i = 0; i < MANY; i++)
-            any_record(&any, handles[i], 1);
-    }
-    struct snapshot snap = snapshot_of(lab.reg);
-    double all = snapshot_total(&snap, any.name), other = snapshot_amount(&snap, any.name, OTHER);
-    EXPECT(snapshot_count(&snap, any.name) == MANY + 1, "%zu series, should be all %d and the overflow",
-           snapshot_count(&snap, any.name), MANY);
-    EXPECT(all == MANY * (2 + MANY / 64), "%g in all, should be %d", all, MANY * (2 + MANY / 64));
-    amount_is(&snap, "kymo_series_dropped_total", any.name, other);
-    snapshot_free(&snap);
-    lab_end(&lab);
 }
 
 /* Coming back takes room: past the limit it does not happen. */
@@ -615,6 +643,111 @@ static void cells_that_are_used_again_reach_their_own_series(void)
     lab_end(&lab);
 }
 
+/* A slot that serves another series brings nothing of the last one along, an exemplar least of all. */
+static void exemplars_end_with_their_series(void)
+{
+    for (unsigned mode = 0; mode < 2; mode++)
+        for (unsigned kind = 0; kind < N_ANY; kind++) {
+            struct lab lab;
+            lab_new(&lab, NULL);
+            struct any any = any_new(lab.reg, (enum any_kind)kind, 1, mode == 0 ? &revive : &to_overflow);
+            for (uint64_t i = 0; i < 100; i++) {
+                char v[32];
+                const char *const old[] = {numbered(v, "a", i)};
+                void *h = any_with(&any, old);
+                any_record_exemplar(&any, h);
+                CHECK_INT(kymo_registry_forget(lab.reg, any.name, old, 1), 0);
+                if (i % 2 == 0)
+                    any_record_exemplar(&any, h); /* where it may go now */
+                any_record_labels(&any, two, 1);
+                struct snapshot snap = snapshot_of(lab.reg);
+                const struct seen *s = snapshot_find(&snap, any.name, "two");
+                EXPECT(s != NULL && s->n_exemplars == 0, "%s, mode %u: a series begins with %zu exemplars", any.name,
+                       mode, s != NULL ? s->n_exemplars : 0);
+                snapshot_free(&snap);
+                any_release(&any, h);
+                CHECK_INT(kymo_registry_remove(lab.reg, any.name, NULL, 0, NULL), 0);
+            }
+            lab_end(&lab);
+        }
+}
+
+/* ---- nobody waits ---- */
+
+static struct {
+    struct any f[3];
+    void *living[3], *asleep[3], *past;
+    pthread_t thread;
+    _Atomic int go, done;
+} patient;
+
+static void *record_meanwhile(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&patient.go))
+        sched_yield();
+    for (int turn = 0; turn < 100; turn++) {
+        for (int i = 0; i < 3; i++) {
+            any_record(&patient.f[i], patient.living[i], 1);
+            any_record(&patient.f[i], patient.asleep[i], 1);
+            any_record_labels(&patient.f[i], one, 1);
+        }
+        any_record(&patient.f[0], patient.past, 1);
+    }
+    atomic_store(&patient.done, 1);
+    return NULL;
+}
+
+/* A visitor is called with the registry's lock held: it lets the other one record, and waits for it. */
+static int wait_for_recorder(void *ctx, const struct kymo_family *family, const struct kymo_point *point)
+{
+    (void)ctx;
+    (void)family;
+    (void)point;
+    atomic_store(&patient.go, 1);
+    while (!atomic_load(&patient.done))
+        sched_yield();
+    return 1;
+}
+
+/* K10, for handles of every age: who records into what ended needs no lock that a scrape has. What hangs has failed. */
+static void who_records_waits_for_no_lock(void)
+{
+    static const struct kymo_guard guards[3] = {{.policy = KYMO_GUARD_LIMIT, .max_series = 3},
+                                                {.policy = KYMO_GUARD_LIMIT, .after_end = KYMO_TO_OVERFLOW},
+                                                {.policy = KYMO_GUARD_TOP, .max_series = 2}};
+    static const enum any_kind kinds[3] = {ANY_WHOLE, ANY_BOTH, ANY_CLASSIC};
+    const struct kymo_visitor visitor = {sizeof(visitor), NULL, NULL, wait_for_recorder, NULL};
+    struct lab lab;
+    memset(&patient, 0, sizeof(patient));
+    lab_new(&lab, NULL);
+    for (int i = 0; i < 3; i++) {
+        patient.f[i] = any_new(lab.reg, kinds[i], 1, &guards[i]);
+        patient.living[i] = any_with(&patient.f[i], one);
+        patient.asleep[i] = any_with(&patient.f[i], two);
+        any_record(&patient.f[i], patient.living[i], 1);
+        any_record(&patient.f[i], patient.asleep[i], 1);
+        look(&lab, LOOK_PAGE);
+        CHECK_INT(kymo_registry_forget(lab.reg, patient.f[i].name, two, 1), 0);
+    }
+    any_record_labels(&patient.f[0], (const char *const[]){"three"}, 1);
+    any_record_labels(&patient.f[0], (const char *const[]){"four"}, 1);
+    patient.past = any_with(&patient.f[0], (const char *const[]){"five"});
+    (void)alarm(60);
+    REQUIRE(pthread_create(&patient.thread, NULL, record_meanwhile, NULL) == 0);
+    CHECK_INT(kymo_registry_visit(lab.reg, &visitor), 1);
+    pthread_join(patient.thread, NULL);
+    (void)alarm(0);
+    struct snapshot snap = snapshot_of(lab.reg);
+    for (int i = 0; i < 3; i++) {
+        const char *name = patient.f[i].name;
+        double all = snapshot_total(&snap, name) + snapshot_total(&lab.ended, name), want = i == 0 ? 404 : 302;
+        EXPECT(all == want, "%s: %g in all, should be %g", name, all, want);
+    }
+    snapshot_free(&snap);
+    lab_end(&lab);
+}
+
 /* Names of series: id and generation together are never those of another one. */
 static int by_identity(const void *a, const void *b)
 {
@@ -665,22 +798,6 @@ static void no_two_series_have_the_same_id_and_generation(void)
 
 #define IDLE (60 * SECOND)
 static const struct kymo_guard idles = {.policy = KYMO_GUARD_LIMIT, .idle_ns = IDLE};
-
-/* The three who look: a sweep, a page, a visit. */
-enum { LOOK_SWEEP, LOOK_PAGE, LOOK_VISIT, N_LOOKS };
-
-static void look(struct lab *lab, int how)
-{
-    if (how == LOOK_SWEEP) {
-        CHECK_INT(kymo_registry_sweep(lab->reg, lab->clock.monotonic_ns), 0);
-    } else if (how == LOOK_PAGE) {
-        struct page p = page_of(lab->reg);
-        page_free(&p);
-    } else {
-        struct snapshot snap = snapshot_of(lab->reg);
-        snapshot_free(&snap);
-    }
-}
 
 static void what_does_not_change_ends_in_every_kind(void)
 {
@@ -1354,6 +1471,7 @@ TEST_MAIN(TEST(forget_tells_the_last_value_once_in_every_kind), TEST(what_cannot
           TEST(a_handle_goes_to_the_overflow_in_every_kind), TEST(after_end_changes_for_handles_that_are_out),
           TEST(many_come_back_at_once), TEST(who_comes_back_keeps_the_limit),
           TEST(equal_labels_have_one_handle_while_it_is_out), TEST(cells_that_are_used_again_reach_their_own_series),
+          TEST(exemplars_end_with_their_series), TEST(who_records_waits_for_no_lock),
           TEST(no_two_series_have_the_same_id_and_generation), TEST(what_does_not_change_ends_in_every_kind),
           TEST(nothing_ends_where_nobody_looks), TEST(setting_the_same_value_is_idle_unless_touched),
           TEST(what_changes_just_then_stays), TEST(idleness_can_be_changed), TEST(a_sweep_believes_its_caller),

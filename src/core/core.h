@@ -40,6 +40,7 @@ _Static_assert(sizeof(struct kymo__cell) <= 32, "what a handle costs until it is
 
 struct kymo__allow;
 struct kymo__idle;
+struct kymo__graves;
 
 #define KYMO__NOBODY (UINT64_MAX - 3) /* the loc of a cell that is free */
 
@@ -89,9 +90,8 @@ struct kymo__family {
     struct kymo__idle *idle;     /* what series looked like when they were last seen to change, once they may expire */
     struct kymo__top_private *top; /* of a family of the heaviest: see top.h */
     struct kymo__cell
-        *spill;       /* the handle of all that had no place: leads to the overflow series the slow way, which counts */
-    uint32_t *graves; /* see grave.c */
-    uint32_t graves_log2;
+        *spill; /* the handle of all that had no place: leads to the overflow series the slow way, which counts */
+    struct kymo__graves *graves; /* see grave.c */
     uint32_t n_graves;
     uint32_t free_ordinal;     /* + 1, of the first cell that is free */
     uint32_t n_created;        /* ever; modulo 2^32: who finds it changed looks again */

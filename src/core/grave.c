@@ -7,7 +7,7 @@
  * same labels are asked for again, their new series gets the cell, and what is recorded through the old handles reaches
  * it. Two different texts have the same print with a chance of 2^-64. Under the registry's lock.
  *
- * f->graves is an open-addressed table of ordinals + 1, at most half full; entries move back when one before them goes.
+ * Prints are found by an open-addressed table of ordinals, at most half full; entries move back when one before them goes.
  */
 #include <string.h>
 
@@ -28,35 +28,47 @@ static uint64_t print_of(const struct kymo__family *f, const struct kymo__series
     return kymo__mix(h, series->text_len) | 1;
 }
 
-static uint32_t home_of(const struct kymo__family *f, uint64_t print)
+/* Replaced by one store, so that a child forked in between finds one of them. */
+struct kymo__graves {
+    uint32_t log2;
+    uint32_t of[]; /* 1 << log2 of them: ordinals + 1, or 0 */
+};
+
+static size_t graves_bytes(uint32_t log2)
 {
-    return (uint32_t)(print >> 32) & (((uint32_t)1 << f->graves_log2) - 1);
+    return sizeof(struct kymo__graves) + (sizeof(uint32_t) << log2);
+}
+
+static uint32_t home_of(const struct kymo__graves *graves, uint64_t print)
+{
+    return (uint32_t)(print >> 32) & (((uint32_t)1 << graves->log2) - 1);
 }
 
 /* The place of a print, or the empty one where it would be. */
-static uint32_t place_of(const struct kymo__family *f, uint64_t print)
+static uint32_t place_of(const struct kymo__family *f, const struct kymo__graves *graves, uint64_t print)
 {
-    uint32_t mask = ((uint32_t)1 << f->graves_log2) - 1, i = home_of(f, print);
-    while (f->graves[i] != 0 && kymo__cell_at(f, f->graves[i] - 1)->print != print)
+    uint32_t mask = ((uint32_t)1 << graves->log2) - 1, i = home_of(graves, print);
+    while (graves->of[i] != 0 && kymo__cell_at(f, graves->of[i] - 1)->print != print)
         i = (i + 1) & mask;
     return i;
 }
 
 static int grow(struct kymo__family *f)
 {
-    uint32_t log2 = f->graves != NULL ? f->graves_log2 + 1 : FIRST_LOG2, *old = f->graves;
-    uint32_t n = old != NULL ? (uint32_t)1 << f->graves_log2 : 0;
+    struct kymo__graves *old = f->graves, *larger;
+    uint32_t n = old != NULL ? (uint32_t)1 << old->log2 : 0, log2 = old != NULL ? old->log2 + 1 : FIRST_LOG2;
     if (old != NULL && 2 * (f->n_graves + 1) <= n)
         return 0;
-    uint32_t *graves = kymo__heap_alloc(f->reg, sizeof(*graves) << log2);
-    if (graves == NULL)
+    larger = kymo__heap_alloc(f->reg, graves_bytes(log2));
+    if (larger == NULL)
         return KYMO_ENOMEM;
-    f->graves = graves;
-    f->graves_log2 = log2;
+    larger->log2 = log2;
     for (uint32_t i = 0; i < n; i++)
-        if (old[i] != 0)
-            graves[place_of(f, kymo__cell_at(f, old[i] - 1)->print)] = old[i];
-    kymo__heap_free(f->reg, old, n * sizeof(*old));
+        if (old->of[i] != 0)
+            larger->of[place_of(f, larger, kymo__cell_at(f, old->of[i] - 1)->print)] = old->of[i];
+    kymo__store_release(&f->graves, larger);
+    if (old != NULL)
+        kymo__heap_free(f->reg, old, graves_bytes(old->log2));
     return 0;
 }
 
@@ -66,23 +78,27 @@ void kymo__grave_dig(struct kymo__family *f, const struct kymo__series *series)
     uint64_t print = print_of(f, series);
     f->reg->n_pinned += cell->print == 0;     /* it may be done again: kymo__life_recover() */
     kymo__store_release(&cell->print, print); /* its loc stays KYMO__DEAD: the slow way, which counts what is dropped */
-    if (grow(f) == 0 && f->graves[place_of(f, print)] == 0) { /* else its labels will get another cell */
-        f->graves[place_of(f, print)] = series->ordinal + 1;
-        f->n_graves++;
+    if (grow(f) != 0)                         /* its labels will get another cell */
+        return;
+    uint32_t place = place_of(f, f->graves, print);
+    if (f->graves->of[place] == 0) {
+        kymo__store_release(&f->n_graves, f->n_graves + 1); /* first: one too many does no harm */
+        kymo__store_release(&f->graves->of[place], series->ordinal + 1);
     }
 }
 
 /* Takes an entry out; what follows it in its run moves up. */
 static void fill_up(struct kymo__family *f, uint32_t hole)
 {
-    uint32_t mask = ((uint32_t)1 << f->graves_log2) - 1;
-    f->graves[hole] = 0;
-    for (uint32_t i = (hole + 1) & mask; f->graves[i] != 0; i = (i + 1) & mask) {
-        uint32_t home = home_of(f, kymo__cell_at(f, f->graves[i] - 1)->print);
+    struct kymo__graves *graves = f->graves;
+    uint32_t mask = ((uint32_t)1 << graves->log2) - 1;
+    graves->of[hole] = 0;
+    for (uint32_t i = (hole + 1) & mask; graves->of[i] != 0; i = (i + 1) & mask) {
+        uint32_t home = home_of(graves, kymo__cell_at(f, graves->of[i] - 1)->print);
         if (((i - home) & mask) < ((i - hole) & mask))
             continue; /* it would stand before its home */
-        f->graves[hole] = f->graves[i];
-        f->graves[i] = 0;
+        graves->of[hole] = graves->of[i];
+        graves->of[i] = 0;
         hole = i;
     }
     f->n_graves--;
@@ -91,16 +107,17 @@ static void fill_up(struct kymo__family *f, uint32_t hole)
 /* Where a cell's print stands, or UINT32_MAX: there was no memory for it. */
 static uint32_t place_of_cell(const struct kymo__family *f, const struct kymo__cell *cell)
 {
-    uint32_t place = f->graves != NULL ? place_of(f, cell->print) : 0;
-    int there = f->graves != NULL && f->graves[place] != 0 && kymo__cell_at(f, f->graves[place] - 1) == cell;
-    return there ? place : UINT32_MAX;
+    if (f->graves == NULL)
+        return UINT32_MAX;
+    uint32_t place = place_of(f, f->graves, cell->print), ordinal = f->graves->of[place];
+    return ordinal != 0 && kymo__cell_at(f, ordinal - 1) == cell ? place : UINT32_MAX;
 }
 
 uint32_t kymo__grave_take(struct kymo__family *f, const struct kymo__series *series)
 {
-    if (f->n_graves == 0)
+    if (f->n_graves == 0 || f->graves == NULL)
         return 0;
-    uint32_t place = place_of(f, print_of(f, series)), buried = f->graves[place];
+    uint32_t place = place_of(f, f->graves, print_of(f, series)), buried = f->graves->of[place];
     if (buried != 0) {
         fill_up(f, place);
         f->reg->n_pinned--;
@@ -120,7 +137,7 @@ static uint32_t ordinal_of(const struct kymo__family *f, const struct kymo__cell
 void kymo__grave_close(struct kymo__family *f, struct kymo__cell *cell)
 {
     uint32_t place = place_of_cell(f, cell);
-    uint32_t ordinal = place != UINT32_MAX ? f->graves[place] - 1 : ordinal_of(f, cell);
+    uint32_t ordinal = place != UINT32_MAX ? f->graves->of[place] - 1 : ordinal_of(f, cell);
     if (place != UINT32_MAX)
         fill_up(f, place);
     f->reg->n_pinned--;
@@ -130,6 +147,6 @@ void kymo__grave_close(struct kymo__family *f, struct kymo__cell *cell)
 void kymo__graves_free(struct kymo__family *f)
 {
     if (f->graves != NULL)
-        kymo__heap_free(f->reg, f->graves, sizeof(*f->graves) << f->graves_log2);
+        kymo__heap_free(f->reg, f->graves, graves_bytes(f->graves->log2));
     f->graves = NULL;
 }

@@ -121,6 +121,7 @@ struct kymo__series *kymo__series_get(struct kymo__family *f, const char *const 
     kymo__enter();
     uint32_t seen = kymo__load_acquire(&f->n_created); /* with series_account() */
     struct kymo__series *series = find_in_flight(f, values, &request.key, pinned, &known);
+    *error = 0;
     if (series != NULL || (*error = kymo__values_check(f, values, &request.text_len)) != 0)
         return series;
     pthread_mutex_lock(&reg->lock);

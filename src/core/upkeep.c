@@ -143,7 +143,6 @@ struct seen {
 struct kymo__idle {
     size_t bytes;
     uint32_t n;
-    int64_t due_ns;   /* nothing can be idle before */
     struct seen of[]; /* by ordinal */
 };
 
