@@ -97,6 +97,11 @@ static void on_end(void *ctx, const struct kymo_event *event)
     seen_fill(&s, event->family, event->point);
     EXPECT(sorts[f].kind != ANY_CLASSIC || s.sum == 2 * s.amount, "torn at its end: %g observations, sum %g", s.amount,
            s.sum);
+    /* K7: of a label set that one thread has for a moment, nobody else's recordings are there */
+    double most = s.values[0] == 'u'                                                 ? 3
+                  : s.values[0] == ' ' || (s.values[0] >= '0' && s.values[0] <= '9') ? 2
+                                                                                     : s.amount;
+    EXPECT(s.amount <= most, "%s{%s} ended with %g, was recorded at most %g times", s.family, s.values, s.amount, most);
     m.ended[f] += s.amount;
     m.n_ends[f]++;
 }
@@ -475,7 +480,7 @@ static void family_balances(int f, const struct worker *workers, unsigned n_work
         EXPECT((d > 0 ? d : 0) == lost, "%s: %.17g in the overflow, %.17g dropped", sorts[f].name, other, d);
     printf("churn, %-14s %10" PRIu64 " recorded, %10.0f told at %" PRIu64 " ends, %.0f in the overflow\n",
            sorts[f].name, recorded, m.ended[f], m.n_ends[f], other > 0 ? other : 0);
-    EXPECT(m.n_ends[f] > 10, "%s: only %" PRIu64 " series ended", sorts[f].name, m.n_ends[f]);
+    EXPECT(m.n_ends[f] > 0, "%s: %" PRIu64 " series ended", sorts[f].name, m.n_ends[f]);
 }
 
 static void all_balances(const struct worker *workers, unsigned n_workers)
@@ -596,26 +601,26 @@ static uint64_t turns(uint64_t brief)
 static void every_recording_is_in_one_place_with_shards_for_all(void)
 {
     handle_signals();
-    run(0, 4, turns(300000), 0);
+    run(0, 4, turns(200000), 0);
 }
 
 static void every_recording_is_in_one_place_with_two_shards(void)
 {
     handle_signals();
-    run(2, 6, turns(160000), 0);
+    run(2, 6, turns(100000), 0);
 }
 
 static void every_recording_is_in_one_place_in_the_shared_store(void)
 {
     handle_signals();
     REQUIRE(kymo_thread_attach(NULL) == KYMO_EINVAL);
-    run(1, 4, turns(160000), 0);
+    run(1, 4, turns(100000), 0);
 }
 
 static void every_recording_is_in_one_place_while_limits_and_lists_change(void)
 {
     handle_signals();
-    run(3, 4, turns(300000), 1);
+    run(3, 4, turns(200000), 1);
 }
 
 /* ---- children of those who churn ---- */

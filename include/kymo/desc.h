@@ -99,7 +99,7 @@ enum kymo_after_end {
  * struct kymo_guard - how many series a family may have, and how long they live; all zero is the default
  * @policy:          see enum kymo_guard_policy
  * @after_end:       see enum kymo_after_end. To come back to life an ended series keeps its label text as long as a
- *                   handle is out; with KYMO_TO_OVERFLOW 32 bytes, and about 10
+ *                   handle is out; with KYMO_TO_OVERFLOW 24 bytes, and about 10
  *                   more by which equal labels find it again
  * @max_series:      series of their own, at most 10 000 000; 0 means 2000, with KYMO_GUARD_TOP 100
  * @max_value_bytes: a longer label value stands as `__other__`; at most 60 000, 0 means 1024

@@ -7,10 +7,10 @@
  * heavier ones took their place (KYMO_GUARD_TOP). Then:
  * - the event callback is told, with the last value, once no recording into it can be under way any more: before the
  *   call returns or, if a recorder was stopped right inside, in a later scrape, visit or sweep;
- * - label text, table entry and slot are given to series to come. A handle keeps a cell of 32 bytes until it is released;
+ * - label text, table entry and slot are given to series to come. A handle keeps a cell of 24 bytes until it is released;
  * - what is recorded through such a handle goes where guard.after_end says. Coming back to life takes one of some ready
- *   slots, no lock: 64 series of a family can do so between two scrapes, sweeps or calls of `with`; what more there is
- *   goes to the overflow series and is counted in kymo_series_dropped_total;
+ *   slots, no lock: 64 series of a family (4 of native histograms) can do so between two scrapes, sweeps or calls of
+ *   `with`; what more there is goes to the overflow series and is counted in kymo_series_dropped_total;
  * - labels that are asked for again get a new series, with a new start time and, if a handle is still out, its cell.
  *
  * Families are named by their full name, with the registry's prefix. Collectors' families have no series here.

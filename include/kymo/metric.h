@@ -14,7 +14,7 @@
  *   kymo_recordings_refused_total{family,reason}. NaN never poisons a histogram; an infinity counts in its outermost bucket and
  *   in the count but not in the sum.
  *
- * Contract of handles: the registry owns them. A handle from `with` pins a cell of 32 bytes until it is released or
+ * Contract of handles: the registry owns them. A handle from `with` pins a cell of 24 bytes until it is released or
  * the registry ends; it stays safe to record into after its series has ended, and what is recorded then is not lost:
  * guard.h says where it goes.
  */

@@ -30,13 +30,19 @@
  * again: if it is unchanged its slot cannot be given to another series before it is done.
  */
 struct kymo__cell {
-    uint64_t loc; /* process column << 9 | word, or KYMO__DEAD; under the registry's lock */
+    uint64_t
+        loc; /* process column << 9 | word, KYMO__DEAD, KYMO__NOBODY, or a print: see grave.c. By who has the lock */
     struct kymo__family *family;
     uint32_t series; /* ref, in the family's registry's segment; of a cell that is free: the next one's ordinal + 1 */
     uint32_t pins;
-    uint64_t print; /* of the labels whose series is gone, never 0; else 0. See grave.c */
 };
-_Static_assert(sizeof(struct kymo__cell) <= 32, "what a handle costs until it is released");
+_Static_assert(sizeof(struct kymo__cell) <= 24, "what a handle costs until it is released");
+
+/* Whether a cell's loc is what is kept of labels whose series is gone: its two highest bits are 10. */
+static inline int kymo__loc_is_print(uint64_t loc)
+{
+    return loc >> 62 == 2;
+}
 
 struct kymo__allow;
 struct kymo__idle;
@@ -71,6 +77,7 @@ struct kymo__family {
     uint32_t names_len; /* of a series' text, all but the values */
     uint32_t label_len[KYMO__MAX_LABELS];
     enum kymo__class class;
+    int plain_set; /* a gauge that is set by one store, and nothing else */
     uint32_t n_words;
     int native_schema;         /* native: the one to begin with */
     uint32_t window;           /* native: buckets of a shard's window */
@@ -83,7 +90,6 @@ struct kymo__family {
     struct kymo__alias *aliases; /* desc.n_aliases of them */
     uint32_t configured;         /* by the operator: bits of enum kymo__config_key */
     int guarded;                 /* it has labels whose values are the caller's */
-    int plain_set;               /* a gauge that is set by one store, and nothing else */
     int distinct_known;          /* the values of its own series have been counted, too */
     struct kymo_guard guard;     /* its defaults filled in */
     struct kymo__allow *allow;   /* lists of values by label, or NULL */
@@ -206,6 +212,8 @@ void kymo__process_remove(struct kymo_registry *reg);
 void kymo__provide(struct kymo_registry *reg);
 /** kymo__ensure_self() - gives the calling thread a shard, and words in a process column (or in none: UINT32_MAX). */
 int kymo__ensure_self(struct kymo_registry *reg, uint32_t segment_column);
+/** kymo__is_served() - whether the calling thread has memory of its own where a cell's loc leads. */
+int kymo__is_served(uint64_t loc);
 /** kymo__columns_publish() - gives new segment columns their process columns. Under the registry's lock. */
 int kymo__columns_publish(struct kymo_registry *reg);
 /** kymo__reap() - takes back the seats of threads that died without a word. Takes the process lock. */
@@ -308,7 +316,7 @@ int kymo__series_overflow(struct kymo__family *f);
 void kymo__series_link(struct kymo__family *f, struct kymo__series *series);
 void kymo__series_unlink(struct kymo__family *f, struct kymo__series *series);
 int kymo__series_listed(const struct kymo__family *f, const struct kymo__series *series);
-/** kymo__series_count() - one series more, or less, that counts against limits. Any thread. */
+/** kymo__series_count() - so many series more, or less, that count against limits. Registry's lock. */
 void kymo__series_count(struct kymo__family *f, int by);
 /** kymo__series_recover() - completes, or forgets, what somebody who died was doing. Registry's lock, or alone. */
 void kymo__series_recover(struct kymo__family *f);

@@ -3,9 +3,9 @@
  * core/grave.c - cells whose handles outlive a series of a family that sends them to its overflow series.
  *
  * They lead there since the series was parted with (part() in life.c), the slow way.
- * Nothing of the series is kept but a print of 64 bits, made of its label text with the registry's secret seed: if the
+ * Nothing of the series is kept but a print of 62 bits, in the place of the cell's loc, made of its label text with the registry's secret seed: if the
  * same labels are asked for again, their new series gets the cell, and what is recorded through the old handles reaches
- * it. Two different texts have the same print with a chance of 2^-64. Under the registry's lock.
+ * it. Two different texts have the same print with a chance of 2^-62. Under the registry's lock.
  *
  * Prints are found by an open-addressed table of ordinals, at most half full; entries move back when one before them goes.
  */
@@ -25,7 +25,7 @@ static uint64_t print_of(const struct kymo__family *f, const struct kymo__series
         memcpy(&word, series->text + at, 8);
         h = kymo__mix(h, left >= 8 ? word : word & (((uint64_t)1 << left * 8) - 1)) + f->reg->seed;
     }
-    return kymo__mix(h, series->text_len) | 1;
+    return KYMO__DEAD_BIT | kymo__mix(h, series->text_len) >> 2;
 }
 
 /* Replaced by one store, so that a child forked in between finds one of them. */
@@ -48,7 +48,7 @@ static uint32_t home_of(const struct kymo__graves *graves, uint64_t print)
 static uint32_t place_of(const struct kymo__family *f, const struct kymo__graves *graves, uint64_t print)
 {
     uint32_t mask = ((uint32_t)1 << graves->log2) - 1, i = home_of(graves, print);
-    while (graves->of[i] != 0 && kymo__cell_at(f, graves->of[i] - 1)->print != print)
+    while (graves->of[i] != 0 && kymo__cell_at(f, graves->of[i] - 1)->loc != print)
         i = (i + 1) & mask;
     return i;
 }
@@ -65,7 +65,7 @@ static int grow(struct kymo__family *f)
     larger->log2 = log2;
     for (uint32_t i = 0; i < n; i++)
         if (old->of[i] != 0)
-            larger->of[place_of(f, larger, kymo__cell_at(f, old->of[i] - 1)->print)] = old->of[i];
+            larger->of[place_of(f, larger, kymo__cell_at(f, old->of[i] - 1)->loc)] = old->of[i];
     kymo__store_release(&f->graves, larger);
     if (old != NULL)
         kymo__heap_free(f->reg, old, graves_bytes(old->log2));
@@ -76,9 +76,9 @@ void kymo__grave_dig(struct kymo__family *f, const struct kymo__series *series)
 {
     struct kymo__cell *cell = kymo__cell_of(f, series);
     uint64_t print = print_of(f, series);
-    f->reg->n_pinned += cell->print == 0;     /* it may be done again: kymo__life_recover() */
-    kymo__store_release(&cell->print, print); /* its loc stays KYMO__DEAD: the slow way, which counts what is dropped */
-    if (grow(f) != 0)                         /* its labels will get another cell */
+    f->reg->n_pinned += !kymo__loc_is_print(cell->loc); /* it may be done again: kymo__life_recover() */
+    kymo__store_release(&cell->loc, print);             /* no place: the slow way, which counts what is dropped */
+    if (grow(f) != 0)                                   /* its labels will get another cell */
         return;
     uint32_t place = place_of(f, f->graves, print);
     if (f->graves->of[place] == 0) {
@@ -94,7 +94,7 @@ static void fill_up(struct kymo__family *f, uint32_t hole)
     uint32_t mask = ((uint32_t)1 << graves->log2) - 1;
     graves->of[hole] = 0;
     for (uint32_t i = (hole + 1) & mask; graves->of[i] != 0; i = (i + 1) & mask) {
-        uint32_t home = home_of(graves, kymo__cell_at(f, graves->of[i] - 1)->print);
+        uint32_t home = home_of(graves, kymo__cell_at(f, graves->of[i] - 1)->loc);
         if (((i - home) & mask) < ((i - hole) & mask))
             continue; /* it would stand before its home */
         graves->of[hole] = graves->of[i];
@@ -109,7 +109,7 @@ static uint32_t place_of_cell(const struct kymo__family *f, const struct kymo__c
 {
     if (f->graves == NULL)
         return UINT32_MAX;
-    uint32_t place = place_of(f, f->graves, cell->print), ordinal = f->graves->of[place];
+    uint32_t place = place_of(f, f->graves, cell->loc), ordinal = f->graves->of[place];
     return ordinal != 0 && kymo__cell_at(f, ordinal - 1) == cell ? place : UINT32_MAX;
 }
 

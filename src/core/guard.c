@@ -110,7 +110,8 @@ static uint64_t wake(struct kymo__family *f, struct kymo__series *series)
             continue;
         uint64_t slot = kymo__load_acquire(&places[i].slot), loc = KYMO__ASLEEP; /* with kymo__upkeep_wakers() */
         if (slot != 0 && kymo__cas_full(&series->loc, &loc, slot - 1)) {
-            kymo__series_count(f, 1);
+            kymo__add_relaxed(&f->record->n_woken, 1); /* counts, read on their own */
+            kymo__add_relaxed(&f->reg->segment->n_woken, 1);
             return slot - 1;
         }
         kymo__store_release(&places[i].series, 0); /* with whoever claims it next */

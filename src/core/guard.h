@@ -53,8 +53,9 @@ int kymo__guard_new(struct kymo__family *f);
 static inline int kymo__guard_full(const struct kymo__family *f)
 {
     const struct kymo__segment *s = f->reg->segment; /* relaxed: limits that are reached about now */
-    return f->guarded && (kymo__load_relaxed(&f->record->n_series) >= kymo__load_relaxed(&f->record->limit) ||
-                          kymo__load_relaxed(&s->n_guarded) >= kymo__load_relaxed(&s->budget));
+    uint64_t mine = (uint64_t)kymo__load_relaxed(&f->record->n_series) + kymo__load_relaxed(&f->record->n_woken);
+    uint64_t all = (uint64_t)kymo__load_relaxed(&s->n_guarded) + kymo__load_relaxed(&s->n_woken);
+    return f->guarded && (mine >= kymo__load_relaxed(&f->record->limit) || all >= kymo__load_relaxed(&s->budget));
 }
 /** kymo__guard_map() - label values as they may stand, in @to; 1 if one had to become `__other__`. Lock-free. */
 int kymo__guard_map(const struct kymo__family *f, const char *const *values, const char **to);
@@ -69,7 +70,7 @@ static inline int kymo__guard_spills(const struct kymo__cell *cell)
 {
     const struct kymo__family *f = cell->family;
     return f->guarded && kymo__load_relaxed(&cell->series) == f->record->overflow &&
-           kymo__load_relaxed(&cell->loc) == KYMO__DEAD; /* the overflow series' own cell never is */
+           !kymo__loc_lives(kymo__load_relaxed(&cell->loc)); /* the overflow series' own cell does */
 }
 /** kymo__guard_refused() - a label set had no place: takes account of its values. Registry's lock. */
 void kymo__guard_refused(struct kymo__family *f, const char *const *values);

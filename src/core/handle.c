@@ -49,7 +49,7 @@ static struct kymo__cell *with(struct kymo__family *f, const char *const *values
         kymo__refuse(f, kymo__refusal_of(error));
         return NULL;
     }
-    uint64_t loc = loc_of(cell);
+    uint64_t loc = kymo__is_served(kymo__load_acquire(&cell->loc)) ? KYMO__DEAD : loc_of(cell);
     if (kymo__loc_lives(loc))
         (void)kymo__ensure_self(f->reg, (uint32_t)(loc >> KYMO__WORD_BITS)); /* else the shared store serves */
     return cell;
@@ -59,7 +59,8 @@ static void release(struct kymo__cell *cell)
 {
     if (cell == NULL || kymo__add_full(&cell->pins, (uint32_t)-1) != 1) /* before the look below; with still_pinned() */
         return;
-    if (kymo__load_relaxed(&cell->loc) == KYMO__DEAD)
+    uint64_t loc = kymo__load_relaxed(&cell->loc);
+    if (loc == KYMO__DEAD || kymo__loc_is_print(loc))
         kymo__life_unpinned(cell);
 }
 

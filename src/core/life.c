@@ -286,8 +286,10 @@ void kymo__life_unpinned(struct kymo__cell *cell)
     struct kymo__family *f = cell->family;
     struct kymo_registry *reg = f->reg;
     pthread_mutex_lock(&reg->lock);
-    if (kymo__load_relaxed(&cell->pins) == 0 && kymo__load_relaxed(&cell->loc) == KYMO__DEAD && !f->dead) {
-        if (cell->print != 0)
+    uint64_t loc = kymo__load_relaxed(&cell->loc);
+    int ended = loc == KYMO__DEAD || kymo__loc_is_print(loc);
+    if (kymo__load_relaxed(&cell->pins) == 0 && ended && !f->dead) {
+        if (kymo__loc_is_print(loc))
             kymo__grave_close(f, cell);
         else
             kymo__life_discard(f, kymo__at(reg->segment, cell->series));
@@ -320,8 +322,7 @@ static void hide_all(struct kymo__family *f)
     struct kymo__segment *s = f->reg->segment;
     for (uint32_t i = 0; i < f->n_ordinals; i++) {
         struct kymo__cell *cell = kymo__cell_at(f, i);
-        f->reg->n_pinned -= cell->print != 0;
-        kymo__store_relaxed(&cell->print, 0);
+        f->reg->n_pinned -= kymo__loc_is_print(cell->loc) ? 1u : 0u;
         kymo__store_relaxed(&cell->loc, KYMO__DEAD);
     }
     for (uint32_t ref = f->record->first_series; ref != 0;) {
@@ -353,6 +354,8 @@ static void family_finish(struct kymo__family *f, int quiet)
     }
     if (quiet)
         kymo__top_end(f);
+    kymo__add_relaxed(&s->n_woken, (uint32_t)-f->record->n_woken); /* in vain, since the family has ended */
+    f->record->n_woken = 0;
     f->record->last_series = 0;
     f->unfinished = 0;
     f->reg->n_unfinished--;
@@ -429,10 +432,12 @@ static void recount(struct kymo__family *f)
         ref = ((struct kymo__series *)kymo__at(s, ref))->next;
     }
     kymo__series_count(f, (int)(n - record->n_series));
+    s->n_woken -= record->n_woken;
+    record->n_woken = 0;
     record->n_asleep = 0;
     for (uint32_t i = 0; i < f->n_ordinals; i++) {
         const struct kymo__cell *cell = kymo__cell_at(f, i);
-        if (cell->loc == KYMO__DEAD && cell->print == 0) {
+        if (cell->loc == KYMO__DEAD) {
             uint64_t loc = ((const struct kymo__series *)kymo__at(s, cell->series))->loc;
             record->n_asleep += loc == KYMO__ASLEEP || loc == KYMO__RESTING;
         }

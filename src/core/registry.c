@@ -342,7 +342,7 @@ static void stats_fill(struct kymo_registry *reg, struct kymo_registry_stats *st
         stats->n_families++;
         stats->n_asleep += f->record->n_asleep;
     }
-    stats->n_series = kymo__load_relaxed(&s->n_series);
+    stats->n_series = s->n_others + kymo__load_relaxed(&s->n_guarded);
     stats->n_shards = s->n_shards;
     stats->n_free_shards = shards_free(s);
     stats->segment_used_bytes = (size_t)s->used_bytes;

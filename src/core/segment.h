@@ -165,7 +165,8 @@ struct kymo__family_record {
     uint32_t kind;
     uint32_t first_series;
     uint32_t last_series; /* a hint: the true last is found from here */
-    uint32_t n_series;    /* that live and count against the limit; atomic: recorders wake some */
+    uint32_t n_series;    /* that live and count against the limit */
+    uint32_t n_woken;     /* and those that recorders woke since the last upkeep; atomic */
     uint32_t limit;       /* of n_series */
     uint32_t overflow;    /* the overflow series, or 0: the family has no labels */
     uint32_t overflowed;  /* something was recorded into it: it belongs on the page */
@@ -195,9 +196,10 @@ struct kymo__segment {
     uint64_t committed_bytes;     /* everything below may be touched */
     uint32_t small_at, small_end; /* refs: what is left of the current run of small objects */
     uint32_t first_shard, n_shards;
-    uint32_t first_family, n_series;
+    uint32_t first_family, n_others; /* series of families without a guard */
     uint32_t n_columns;
-    uint32_t n_guarded; /* series that count against the budget; atomic */
+    uint32_t n_guarded; /* series that count against the budget */
+    uint32_t n_woken;   /* and those that recorders woke since the last upkeep; atomic */
     uint32_t budget;
     uint32_t n_ended;                    /* ever; modulo 2^32 */
     uint32_t open_column[KYMO__CLASSES]; /* index + 1 of the column that still has room */

@@ -33,7 +33,6 @@ static void cell_set(struct kymo__family *f, const struct kymo__series *series, 
     if (cell->family != f) /* once: who releases a handle late may be reading it */
         cell->family = f;
     kymo__store_relaxed(&cell->series, kymo__ref(f->reg->segment, series));
-    kymo__store_relaxed(&cell->print, 0);
     /* With kymo__begin(): the slot is ready. */
     kymo__store_release(&cell->loc, kymo__loc_lives(loc) ? kymo__loc_of_process(f->reg, loc) : KYMO__DEAD);
 }

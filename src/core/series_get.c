@@ -40,6 +40,8 @@ static struct kymo__series *find_in_flight(struct kymo__family *f, const char *c
 static int all_other(const struct kymo__family *f, const char *const *values)
 {
     uint32_t i = 0;
+    if (values[0][0] != KYMO__OTHER[0])
+        return 0;
     while (i < f->n_labels && strcmp(values[i], KYMO__OTHER) == 0)
         i++;
     return i == f->n_labels;
@@ -79,7 +81,10 @@ static struct kymo__series *get_locked(struct kymo__family *f, const struct requ
 /* Values that may not stand become others; 1 if there were any. */
 static int request_map(const struct kymo__family *f, struct request *r, const char **room)
 {
-    if (!f->guarded || !kymo__guard_map(f, r->asked, room))
+    int look = f->guarded && f->allow != NULL;
+    for (uint32_t i = 0; f->guarded && i < f->n_labels; i++)
+        look |= r->key.len[i] > f->guard.max_value_bytes;
+    if (!look || !kymo__guard_map(f, r->asked, room))
         return 0;
     r->values = room;
     (void)kymo__key_read(f, room, &r->key);

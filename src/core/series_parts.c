@@ -64,7 +64,6 @@ void kymo__cell_free(struct kymo__family *f, uint32_t ordinal)
 {
     struct kymo__cell *cell = kymo__cell_at(f, ordinal);
     kymo__store_relaxed(&cell->loc, KYMO__NOBODY);
-    kymo__store_relaxed(&cell->print, 0);
     kymo__store_relaxed(&cell->series, f->free_ordinal);
     f->free_ordinal = ordinal + 1;
 }
@@ -202,10 +201,10 @@ void kymo__series_unlink(struct kymo__family *f, struct kymo__series *series)
 
 void kymo__series_count(struct kymo__family *f, int by)
 {
-    kymo__add_relaxed(&f->record->n_series, (uint32_t)by); /* counts, read on their own */
-    kymo__add_relaxed(&f->reg->segment->n_series, (uint32_t)by);
-    if (f->guarded)
-        kymo__add_relaxed(&f->reg->segment->n_guarded, (uint32_t)by);
+    struct kymo__segment *s = f->reg->segment;
+    uint32_t *all = f->guarded ? &s->n_guarded : &s->n_others;
+    kymo__store_relaxed(&f->record->n_series, f->record->n_series + (uint32_t)by); /* counts, read on their own */
+    kymo__store_relaxed(all, *all + (uint32_t)by);
 }
 
 /* KYMO_ELABEL stands for values that are too long. */

@@ -94,18 +94,28 @@ static int serve_self(struct kymo_registry *reg, struct kymo__seat *seat, uint32
     return error;
 }
 
+static int has_entry(uint64_t process_column)
+{
+    const struct kymo__seat *seat = kymo__load_relaxed(&kymo__self->seat);
+    if (seat == NULL || !seat->hooked)
+        return 0;
+    struct kymo__thread *t = kymo__self;
+    return process_column < kymo__load_acquire(&t->n) &&
+           kymo__load_relaxed(&kymo__load_acquire(&t->dir)[process_column].ctl) != NULL;
+}
+
+int kymo__is_served(uint64_t loc)
+{
+    return has_entry(loc >> KYMO__WORD_BITS);
+}
+
 int kymo__ensure_self(struct kymo_registry *reg, uint32_t segment_column)
 {
-    struct kymo__seat *seat = kymo__load_relaxed(&kymo__self->seat);
-    if (seat != NULL && seat->hooked && segment_column != UINT32_MAX) {
-        uint32_t at = kymo__load_acquire(&reg->columns)[segment_column]; /* with kymo__columns_publish() */
-        struct kymo__thread *t = kymo__self;
-        if (at < kymo__load_acquire(&t->n) && kymo__load_relaxed(&kymo__load_acquire(&t->dir)[at].ctl) != NULL)
-            return 0;
-    }
+    if (segment_column != UINT32_MAX && has_entry(kymo__load_acquire(&reg->columns)[segment_column]))
+        return 0; /* acquire: with kymo__columns_publish() */
     pthread_mutex_lock(&kymo__process.lock);
     int error = KYMO_ENOMEM;
-    seat = seat_of_self();
+    struct kymo__seat *seat = seat_of_self();
     if (seat != NULL)
         error = serve_self(reg, seat, segment_column);
     if (error == KYMO_ELIMIT) { /* perhaps the dead have one */

@@ -83,6 +83,9 @@ static void welcome(struct kymo__family *f, struct kymo__series *series, uint64_
         kymo__native_start_from(f, slot, series->start_ns);
     series->generation = f->reg->segment->n_ended;
     f->record->n_asleep--;
+    kymo__series_count(f, 1);
+    kymo__add_relaxed(&f->record->n_woken, (uint32_t)-1); /* with wake() in guard.c: counts, read on their own */
+    kymo__add_relaxed(&f->reg->segment->n_woken, (uint32_t)-1);
     kymo__store_release(&f->n_created, f->n_created + 1); /* with kymo__series_get() */
     kymo__series_link(f, series);
     kymo__store_release(&kymo__cell_of(f, series)->loc, kymo__loc_of_process(f->reg, slot)); /* with kymo__begin() */

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Searches every model of this folder exhaustively, and every mutant of it until its fault is found.
 
-usage: run.py [--jobs N] [--only SUBSTRING]
+usage: run.py [--jobs N] [--only SUBSTRING] [--long]
 
 What must hold: a model passes only if the search was complete (no limit of depth or memory was met), found no violated
 assertion and no invalid end state, and visited as many states as a model with something in it has. A mutant breaks one
@@ -29,10 +29,9 @@ LIMIT_S = 300
 
 # (model, defines): must hold. The longest searches stand first, so that they run beside the others.
 HOLD = [
+    ("life_slots", ""),
     ("adopt_after_kill", "WEAK OWNERS=2 READS=1"),
     ("histogram_whole", "WEAK READS=1 FIRST_IN_1=1"),
-    ("life_slots", "OPS=4 WEAK"),
-    ("life_slots", ""),
     ("adopt_after_kill", ""),
     ("adopt_after_kill", "DROPS READS=1"),
     ("adopt_after_kill", "HISTOGRAMS=2 READS=1"),
@@ -49,17 +48,22 @@ HOLD = [
     ("counter_read_monotone", "WEAK RECORDS=1"),
     ("fork_child", ""),
     ("fork_child", "SHARED_SEGMENT"),
-    ("life_slots", "OPS=5 OWN_RECORDS=0 SHARERS=2"),
-    ("life_slots", "OPS=4 OWN_RECORDS=0 SHARERS=2 PLACES=2"),
     ("life_slots", "OPS=5 TO_OVERFLOW"),
     ("life_cells", ""),
     ("life_cells", "EXPIRES"),
     ("life_cells", "TO_OVERFLOW"),
-    ("life_cells", "TO_OVERFLOW EXPIRES"),
     ("life_cells", "KEPT_CELLS ENDS=1"),
+    ("life_cells", "KEPT_CELLS TO_OVERFLOW LABELLED=0"),
+]
+
+# The same, for larger bounds: with --long, or KYMO_TEST_LONG in the environment.
+HOLD_LONG = [
+    ("life_slots", "OPS=4 WEAK"),
+    ("life_slots", "OPS=5 OWN_RECORDS=0 SHARERS=2"),
+    ("life_slots", "OPS=4 OWN_RECORDS=0 SHARERS=2 PLACES=2"),
+    ("life_cells", "TO_OVERFLOW EXPIRES"),
     ("life_cells", "KEPT_CELLS EXPIRES ENDS=1"),
     ("life_cells", "KEPT_CELLS LABELLED=0"),
-    ("life_cells", "KEPT_CELLS TO_OVERFLOW LABELLED=0"),
 ]
 
 # (model, defines, mutants): with each mutant in turn, a violated assertion must be found.
@@ -100,8 +104,8 @@ class Case:
         self.name = " ".join([model, *self.defines])
 
 
-def all_cases():
-    cases = [Case(model, defines, "held") for model, defines in HOLD]
+def all_cases(long):
+    cases = [Case(model, defines, "held") for model, defines in (HOLD_LONG if long else []) + HOLD]
     for model, defines, mutants in CAUGHT:
         cases += [Case(model, f"{defines} {mutant}", "assertion") for mutant in mutants.split()]
     return cases + [Case(model, defines, "blocked") for model, defines in BLOCKS]
@@ -168,12 +172,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--only", default="")
+    parser.add_argument("--long", action="store_true", default=bool(os.environ.get("KYMO_TEST_LONG")))
     args = parser.parse_args()
     for tool in ("spin", os.environ.get("CC", "gcc")):
         if shutil.which(tool) is None:
             print(f"SKIP: no {tool} here, and the models are searched with it")
             return 77
-    cases = [case for case in all_cases() if args.only in case.name]
+    cases = [case for case in all_cases(args.long) if args.only in case.name]
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         passed = [report(result) for result in pool.map(search, cases)]
     print(f"{sum(passed)} of {len(passed)} as expected")

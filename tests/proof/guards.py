@@ -47,7 +47,7 @@ def churn(proof):
     """3: series that end and come back while threads record: tests, models, sanitizers."""
     for i, name in enumerate(("churn", "life", "kill", "fork", "signals"), 1):
         test(proof, f"3.{i}", name)
-    proof.run("3.6", [sys.executable, "tests/models/run.py", "--only", "life"], "python3 tests/models/run.py --only life",
+    proof.run("3.6", [sys.executable, "tests/models/run.py", "--long", "--only", "life"], "python3 tests/models/run.py --long --only life",
               proof.last_line)
     if proof.options.sanitizers:
         for check, setting in (("asan", "ASAN_OPTIONS=detect_stack_use_after_return=1"),
