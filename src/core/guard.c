@@ -14,7 +14,6 @@
 #include "core/top.h"
 
 #define NO_DISTINCT 1u /* record->distinct: there was no memory for it */
-#define DISTINCT_BYTES 4096u
 
 static struct kymo__series *overflow_of(const struct kymo__family *f)
 {
@@ -48,7 +47,7 @@ void kymo__guard_dropped(struct kymo__family *f)
 static void count_values(const struct kymo__family *f, const uint64_t *hashes)
 {
     uint8_t *registers = kymo__at(f->reg->segment, f->record->distinct);
-    for (uint32_t i = 0; i < f->n_labels; i++, registers += DISTINCT_BYTES)
+    for (uint32_t i = 0; i < f->n_labels; i++, registers += KYMO__DISTINCT_BYTES)
         kymo__distinct_add(registers, hashes[i]);
 }
 
@@ -58,7 +57,7 @@ void kymo__guard_refused(struct kymo__family *f, const char *const *values)
     uint64_t hashes[KYMO__MAX_LABELS];
     int error;
     if (record->distinct == 0) {
-        uint32_t ref = kymo__segment_alloc(f->reg->segment, (size_t)f->n_labels * DISTINCT_BYTES, &error);
+        uint32_t ref = kymo__segment_alloc(f->reg->segment, (size_t)f->n_labels * KYMO__DISTINCT_BYTES, &error);
         kymo__store_release(&record->distinct, ref != 0 ? ref : NO_DISTINCT); /* with kymo__guard_miss() */
         kymo__log(f->reg, KYMO_LOG_WARNING,
                   "metric %.255s: no more series of their own than %u, or %u in the registry: what else comes goes "
@@ -76,7 +75,7 @@ uint8_t *kymo__guard_distinct(const struct kymo__family *f, uint32_t label)
     uint32_t ref = kymo__load_acquire(&f->record->distinct); /* with kymo__guard_refused() */
     if (ref == 0 || ref == NO_DISTINCT)
         return NULL;
-    return (uint8_t *)kymo__at(f->reg->segment, ref) + (size_t)label * DISTINCT_BYTES;
+    return (uint8_t *)kymo__at(f->reg->segment, ref) + (size_t)label * KYMO__DISTINCT_BYTES;
 }
 
 /* ---- finding a place ---- */

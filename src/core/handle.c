@@ -32,7 +32,7 @@ static uint64_t loc_of(const struct kymo__cell *cell)
     int64_t *counter = kymo__in_flight_enter(s);
     uint64_t loc = KYMO__DEAD;
     if (!kymo__load_relaxed(&cell->family->dead)) {
-        const struct kymo__series *series = kymo__at(s, kymo__load_relaxed(&cell->series));
+        const struct kymo__series *series = kymo__at(s, kymo__load_acquire(&cell->series));
         loc = kymo__load_relaxed(&series->loc);
     }
     kymo__in_flight_leave(counter);

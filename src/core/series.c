@@ -32,7 +32,8 @@ static void cell_set(struct kymo__family *f, const struct kymo__series *series, 
     struct kymo__cell *cell = kymo__cell_of(f, series);
     if (cell->family != f) /* once: who releases a handle late may be reading it */
         cell->family = f;
-    kymo__store_relaxed(&cell->series, kymo__ref(f->reg->segment, series));
+    /* Release, as the next one: handles of a grave may be in use. With who takes the slow way: the record is complete. */
+    kymo__store_release(&cell->series, kymo__ref(f->reg->segment, series));
     /* With kymo__begin(): the slot is ready. */
     kymo__store_release(&cell->loc, kymo__loc_lives(loc) ? kymo__loc_of_process(f->reg, loc) : KYMO__DEAD);
 }

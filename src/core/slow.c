@@ -194,7 +194,7 @@ void kymo__record_slow(const struct kymo__cell *cell, struct kymo__record what)
     int64_t *counter = kymo__in_flight_enter(s);
     uint64_t loc = KYMO__DEAD;
     if (!kymo__load_relaxed(&f->dead)) { /* else its records may be gone */
-        struct kymo__series *series = kymo__at(s, kymo__load_relaxed(&cell->series));
+        struct kymo__series *series = kymo__at(s, kymo__load_acquire(&cell->series));
         loc = kymo__guard_home(f, &series, weight_of(what), 1);
         if (is_overflow(f, series) && f->record->top == 0 && cell != kymo__cell_of(f, series))
             kymo__guard_dropped(f);

@@ -43,7 +43,7 @@ int kymo__read_cell(const struct kymo__cell *cell, uint64_t *buckets, struct kym
     int64_t *counter = kymo__in_flight_enter(s);
     uint64_t loc = KYMO__DEAD;
     if (!kymo__load_relaxed(&cell->family->dead)) { /* else its records may be gone */
-        const struct kymo__series *series = kymo__at(s, kymo__load_relaxed(&cell->series));
+        const struct kymo__series *series = kymo__at(s, kymo__load_acquire(&cell->series));
         loc = kymo__load_acquire(&series->loc); /* as kymo__guard_home() does */
     }
     if (kymo__guard_spills(cell)) /* what it leads to is not its own */
