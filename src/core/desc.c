@@ -109,7 +109,7 @@ int kymo__desc_read(const struct kymo_desc *from, struct kymo_desc *to)
     if (from == NULL || from->size < offsetof(struct kymo_desc, unit))
         return KYMO_EINVAL;
     size_t n = from->size < sizeof(*to) ? from->size : sizeof(*to);
-    memcpy(to, from, n - n % sizeof(void *)); /* half a pointer is none */
+    memcpy(to, from, n - n % _Alignof(struct kymo_desc)); /* half a pointer is none */
     to->size = sizeof(*to);
     return 0;
 }
