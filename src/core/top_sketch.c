@@ -9,6 +9,7 @@
 #define MIN_BUCKETS 16u
 #define MAX_BUCKETS (1u << 20)
 #define PRINT_SHIFT (KYMO__TOP_WEIGHT_BITS + 1)
+#define PRINT_UNIT ((uint64_t)1 << PRINT_SHIFT)
 
 _Static_assert(offsetof(struct kymo__top_sketch, words) == 64, "buckets are cache lines");
 _Static_assert(PRINT_SHIFT + 21 == 64, "a fingerprint is what a hash has above its lowest 11 bits");
@@ -107,7 +108,7 @@ uint64_t kymo__top_sketch_add(struct kymo__top_sketch *s, uint32_t hash, uint64_
     uint64_t *bucket = bucket_of(s, hash), print = print_of(hash), old, new, *at;
     do {
         at = find(bucket, print, &old);
-        new = is_key(old, print) ? old : print << PRINT_SHIFT | weight_of(old);
+        new = is_key(old, print) ? old : print *PRINT_UNIT | weight_of(old);
         new = heavier(s, new, weight);
         if (kymo__unlikely(weight == 0)) /* nobody gives way to nothing */
             return is_key(old, print) ? without_print(old) : 0;
@@ -150,7 +151,7 @@ void kymo__top_sketch_put(struct kymo__top_sketch *s, uint32_t hash, uint64_t we
         at = find(bucket, print, &old);
         if (!is_key(old, print) && weight_of(old) >= weight)
             return;
-        new = heavier(s, is_key(old, print) ? old : print << PRINT_SHIFT, weight);
+        new = heavier(s, is_key(old, print) ? old : print * PRINT_UNIT, weight);
     } while (!kymo__cas_relaxed(at, &old, new));
 }
 
