@@ -14,7 +14,8 @@
 #include "base/utf8.h"
 #include "core/guard.h"
 
-#define NAPS 50 /* of about 0.1 ms: as long as a recorder may keep a list that was replaced from being freed at once */
+/* As long as a recorder may keep a list that was replaced from being freed at once. */
+#define QUIET_NS ((int64_t)5 * 1000000)
 
 /* One block of memory: this, the values, the table, the texts. */
 struct list {
@@ -112,22 +113,12 @@ static void lists_free(struct kymo_registry *reg, struct list **lists)
     *lists = NULL;
 }
 
-static int is_quiet(struct kymo__segment *s)
-{
-    int quiet = kymo__grace(s);
-    for (int i = 0; i < NAPS && !quiet && kymo__os_membarrier() == 0; i++) {
-        kymo__os_nap();
-        quiet = kymo__grace(s);
-    }
-    return quiet;
-}
-
 /* All that were ever replaced may go at once: each grace period is theirs, too. */
 static void list_retire(struct kymo__family *f, struct list *list)
 {
     list->next = f->allow->replaced;
     f->allow->replaced = list;
-    if (is_quiet(f->reg->segment))
+    if (kymo__grace_within(f->reg->segment, QUIET_NS))
         lists_free(f->reg, &f->allow->replaced);
 }
 

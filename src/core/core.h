@@ -176,6 +176,12 @@ static inline struct kymo__series *kymo__series_at(const struct kymo__family *f,
     return kymo__at(f->reg->segment, ref);
 }
 
+/* Whether a series is the one that stands for all that have no place. */
+static inline int kymo__is_overflow(const struct kymo__family *f, const struct kymo__series *series)
+{
+    return kymo__ref(f->reg->segment, series) == f->record->overflow; /* 0 where there is none: nobody's ref */
+}
+
 /* ---- memory.c ---- */
 
 /** kymo__heap_alloc() - zeroed private memory from the registry's allocator, or NULL. Registry's lock, or at set-up. */

@@ -17,7 +17,7 @@
 
 static struct kymo__series *overflow_of(const struct kymo__family *f)
 {
-    return kymo__at(f->reg->segment, f->record->overflow);
+    return kymo__series_at(f, f->record->overflow);
 }
 
 /* ---- counting what is dropped ---- */

@@ -306,17 +306,6 @@ void kymo__life_unpinned(struct kymo__cell *cell)
  */
 #define QUIET_NS ((int64_t)200 * 1000000)
 
-static int wait_until_quiet(struct kymo__segment *s)
-{
-    int64_t end = kymo__os_monotonic_ns() + QUIET_NS;
-    while (!kymo__grace(s)) {
-        if (kymo__os_membarrier() != 0 || kymo__os_monotonic_ns() >= end)
-            return 0;
-        kymo__os_nap();
-    }
-    return 1;
-}
-
 static void hide_all(struct kymo__family *f)
 {
     struct kymo__segment *s = f->reg->segment;
@@ -386,7 +375,7 @@ void kymo__family_end(struct kymo__family *f)
     kymo__series_count(f, -(int)record->n_series);
     f->unfinished = 1;
     reg->n_unfinished++;
-    family_try(f, wait_until_quiet(reg->segment));
+    family_try(f, kymo__grace_within(reg->segment, QUIET_NS));
 }
 
 void kymo__life_unfinished(struct kymo_registry *reg)

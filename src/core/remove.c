@@ -20,8 +20,7 @@ static int forget(struct kymo__family *f, const char *const *values)
         return KYMO_EINVAL;
     struct kymo__series *series = kymo__table_find(f, values, &key);
     uint64_t loc = series != NULL ? kymo__load_relaxed(&series->loc) : KYMO__DEAD;
-    if (loc == KYMO__ASLEEP || loc == KYMO__RESTING || loc == KYMO__DEAD ||
-        kymo__ref(f->reg->segment, series) == f->record->overflow)
+    if (loc == KYMO__ASLEEP || loc == KYMO__RESTING || loc == KYMO__DEAD || kymo__is_overflow(f, series))
         return KYMO_ENOENT;
     return kymo__life_end(f, series, KYMO__END);
 }
@@ -96,7 +95,7 @@ int kymo__series_barred(const struct kymo__family *f, const struct kymo__series 
 static int is_chosen(struct kymo__family *f, const struct kymo__series *series, const struct choice *c)
 {
     uint64_t buckets[KYMO__MAX_BOUNDS + 1], loc = kymo__load_relaxed(&series->loc) & KYMO__SLOT_MASK;
-    if (kymo__ref(f->reg->segment, series) == f->record->overflow)
+    if (kymo__is_overflow(f, series))
         return 0;
     for (size_t k = 0; k < c->n_match; k++)
         if (!has_value(series, label_index(f, c->match[k].name), c->match[k].value))

@@ -316,3 +316,14 @@ int kymo__grace(struct kymo__segment *s)
     }
     return 1;
 }
+
+int kymo__grace_within(struct kymo__segment *s, int64_t ns)
+{
+    int64_t end = kymo__os_monotonic_ns() + ns;
+    while (!kymo__grace(s)) {
+        if (kymo__os_membarrier() != 0 || kymo__os_monotonic_ns() >= end)
+            return 0;
+        kymo__os_nap();
+    }
+    return 1;
+}

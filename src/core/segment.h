@@ -281,5 +281,7 @@ void kymo__shard_settle(struct kymo__shard *shard);
  * Gives up after a bounded number of looks, or where there is no membarrier.
  */
 int kymo__grace(struct kymo__segment *s);
+/** kymo__grace_within() - the same, tried again for so long; 0 at once where there is no membarrier. */
+int kymo__grace_within(struct kymo__segment *s, int64_t ns);
 
 #endif

@@ -182,11 +182,6 @@ static double weight_of(struct kymo__record what)
     }
 }
 
-static int is_overflow(const struct kymo__family *f, const struct kymo__series *series)
-{
-    return f->guarded && kymo__ref(f->reg->segment, series) == f->record->overflow;
-}
-
 void kymo__record_slow(const struct kymo__cell *cell, struct kymo__record what)
 {
     struct kymo__family *f = cell->family;
@@ -196,7 +191,7 @@ void kymo__record_slow(const struct kymo__cell *cell, struct kymo__record what)
     if (!kymo__load_relaxed(&f->dead)) { /* else its records may be gone */
         struct kymo__series *series = kymo__at(s, kymo__load_acquire(&cell->series));
         loc = kymo__guard_home(f, &series, weight_of(what), 1);
-        if (is_overflow(f, series) && f->record->top == 0 && cell != kymo__cell_of(f, series))
+        if (kymo__is_overflow(f, series) && f->record->top == 0 && cell != kymo__cell_of(f, series))
             kymo__guard_dropped(f);
         if (loc != KYMO__DEAD)
             record_living(f, series, loc, what);
@@ -235,7 +230,7 @@ void kymo__record_slow_labels(struct kymo__family *f, const char *const *values,
             kymo__refuse(f, kymo__refusal_of(error));
             return;
         }
-        if (!is_overflow(f, series))
+        if (!kymo__is_overflow(f, series))
             continue;
         counter = kymo__in_flight_enter(f->reg->segment);
         int ended = kymo__load_relaxed(&f->dead);

@@ -35,7 +35,7 @@ static void freeze(struct kymo__family *f, struct kymo__series *series, struct k
 
 void kymo__top_demote(struct kymo__family *f, struct kymo__series *series, int64_t now_ns)
 {
-    if (kymo__top_is_overflow(f, series) || !kymo__loc_lives(kymo__load_relaxed(&series->loc)) ||
+    if (kymo__is_overflow(f, series) || !kymo__loc_lives(kymo__load_relaxed(&series->loc)) ||
         kymo__top_private_ensure(f, now_ns) == NULL)
         return;
     struct kymo__standing *st = kymo__top_standing(f, series);
@@ -109,7 +109,7 @@ static void look_over(struct kymo__family *f, int64_t now)
     p->n_promises = p->n_standing = p->n_shown = p->n_members = p->n_frozen = 0;
     kymo__cursor_begin(&cursor, f);
     while ((series = kymo__cursor_next(&cursor)) != NULL)
-        if (!kymo__top_is_overflow(f, series))
+        if (!kymo__is_overflow(f, series))
             look_at(f, series, now);
     kymo__cursor_end(&cursor);
     heap_make(p->members, p->n_members);

@@ -44,11 +44,6 @@ struct kymo__top_private {
     struct kymo__standing of[];
 };
 
-static inline int kymo__top_is_overflow(const struct kymo__family *f, const struct kymo__series *series)
-{
-    return kymo__ref(f->reg->segment, series) == f->record->overflow;
-}
-
 /** kymo__top_private_ensure() - room for all ordinals and those of this upkeep; NULL: no memory, all stays as it is */
 struct kymo__top_private *kymo__top_private_ensure(struct kymo__family *f, int64_t now_ns);
 /** kymo__top_known() - what is known of a series on the page, or NULL: nothing */

@@ -158,7 +158,7 @@ static void weigh_members(struct kymo__family *f)
     for (uint32_t ref = f->record->first_series; ref != 0;) {
         struct kymo__series *series = kymo__at(f->reg->segment, ref);
         ref = series->next;
-        if (!kymo__top_is_overflow(f, series) && kymo__loc_lives(kymo__load_relaxed(&series->loc)))
+        if (!kymo__is_overflow(f, series) && kymo__loc_lives(kymo__load_relaxed(&series->loc)))
             weigh(f, series, kymo__top_standing(f, series));
     }
 }

@@ -45,7 +45,7 @@ static void count_known_values(struct kymo__family *f)
         const struct kymo__series *series = kymo__series_at(f, ref);
         struct kymo_point point = kymo__point_of(f, series);
         ref = series->next;
-        for (uint32_t i = 0; i < f->n_labels && kymo__ref(f->reg->segment, series) != f->record->overflow; i++) {
+        for (uint32_t i = 0; i < f->n_labels && !kymo__is_overflow(f, series); i++) {
             (void)kymo_point_value(&f->info, &point, i, value, sizeof(value));
             kymo__distinct_add(kymo__guard_distinct(f, i), kymo__distinct_hash(value, f->reg->seed));
         }
@@ -226,7 +226,7 @@ int kymo__idle_changed(struct kymo__family *f, const struct kymo__series *series
 static int is_idle(struct kymo__family *f, const struct kymo__series *series, int64_t now)
 {
     uint64_t loc = kymo__load_relaxed(&series->loc);
-    if (!kymo__loc_lives(loc) || kymo__ref(f->reg->segment, series) == f->record->overflow)
+    if (!kymo__loc_lives(loc) || kymo__is_overflow(f, series))
         return 0;
     if (look_again(f, series, loc, now))
         return 0;

@@ -103,7 +103,7 @@ struct kymo__series *kymo__cursor_next(struct kymo__walk *cursor)
 {
     if (cursor->series == 0)
         return NULL;
-    struct kymo__series *series = kymo__at(cursor->family->reg->segment, cursor->series);
+    struct kymo__series *series = kymo__series_at(cursor->family, cursor->series);
     cursor->series = series_after(cursor, series);
     return series;
 }
