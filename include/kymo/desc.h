@@ -99,19 +99,19 @@ enum kymo_after_end {
  * struct kymo_guard - how many series a family may have, and how long they live; all zero is the default
  * @policy:          see enum kymo_guard_policy
  * @after_end:       see enum kymo_after_end. To come back to life an ended series keeps its label text as long as a
- *                   handle is out; with KYMO_TO_OVERFLOW 24 bytes, and about 10
- *                   more by which equal labels find it again
+ *                   handle is out; with KYMO_TO_OVERFLOW 24 bytes, and about 10 more by which equal labels find it
  * @max_series:      series of their own, at most 10 000 000; 0 means 2000, with KYMO_GUARD_TOP 100
  * @max_value_bytes: a longer label value stands as `__other__`; at most 60 000, 0 means 1024
  * @linger_ms:       KYMO_GUARD_TOP: how long a series that is no longer among the heaviest stays, as it is; 0 means 5
- *                   minutes. No scraper with a shorter interval loses an increment
+ *                   minutes. A scraper with a shorter interval loses no increment: a new series is shown at 0 before it
+ *                   counts. That is by one complete scrape, whoever's: to a second scraper the start time tells it
  * @touch:           non-zero: setting a gauge to the value it has keeps it from being idle
  * @idle_ns:         a series that did not change for so long ends; 0: never. Seen by scrapes, visits and
  *                   kymo_registry_sweep(): without any of them nothing ends
  *
  * Past the limit, or the registry's max_series, a label set has no series of its own: what is recorded for it goes to
  * the family's overflow series, whose labels all are `__other__`, and is counted in kymo_series_dropped_total{family}.
- * All of it but the policy can be changed later: kymo_registry_set_guard(). Families without labels have no guard.
+ * All of it can be changed later, but to and from KYMO_GUARD_TOP: kymo_registry_set_guard(). Families without labels have no guard.
  */
 struct kymo_guard {
     enum kymo_guard_policy policy;

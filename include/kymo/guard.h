@@ -54,7 +54,9 @@ KYMO_API int kymo_registry_set_max_series(struct kymo_registry *reg, size_t n);
  *
  * From then on a value that is not on its label's list stands as `__other__`; the other labels keep theirs. Series that
  * have such a value end; what is recorded through their handles goes to the overflow series. Errors: KYMO_EINVAL,
- * KYMO_ENOENT (no such family, or label of it), KYMO_EUTF8, KYMO_ENOMEM. Threads: any. Cost: one look at each series.
+ * KYMO_ENOENT (no such family, or label of it), KYMO_EGUARD (it has no labels), KYMO_EUTF8, KYMO_ENOMEM, KYMO_EBUSY as
+ * kymo_registry_forget(): the list is in force then, and some of those series live. Threads: any. Cost: one look at each
+ * series.
  */
 KYMO_API int kymo_registry_allow(struct kymo_registry *reg, const char *family, const char *label,
                                  const char *const *values, size_t n);
@@ -75,9 +77,9 @@ KYMO_API int kymo_registry_forget(struct kymo_registry *reg, const char *family,
  * @match:   @n label names and values; a series must have them all. Constant labels do not count. n = 0 needs a family
  * @removed: how many ended; may be NULL
  *
- * The overflow series stays. Errors: KYMO_EINVAL, KYMO_ENOENT (no such family), KYMO_EBUSY as above: @removed of them
- * have ended then. Threads: any. Cost: one comparison for each series of families that have these labels; the registry's
- * lock is free again after every 1000.
+ * The overflow series stays. Errors: KYMO_EINVAL, KYMO_ENOENT (no such family), KYMO_EKIND (it has no labels), KYMO_EBUSY
+ * as above: @removed of them have ended then. Threads: any. Cost: one comparison for each series of families that have
+ * these labels; the registry's lock is free again after every 1000.
  */
 KYMO_API int kymo_registry_remove(struct kymo_registry *reg, const char *family, const struct kymo_label *match,
                                   size_t n, size_t *removed);
