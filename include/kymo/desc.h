@@ -111,7 +111,8 @@ enum kymo_after_end {
  *
  * Past the limit, or the registry's max_series, a label set has no series of its own: what is recorded for it goes to
  * the family's overflow series, whose labels all are `__other__`, and is counted in kymo_series_dropped_total{family}.
- * All of it can be changed later, but to and from KYMO_GUARD_TOP: kymo_registry_set_guard(). Families without labels have no guard.
+ * All of it can be changed later, but to and from KYMO_GUARD_TOP: kymo_registry_set_guard(). Families without labels
+ * have no guard.
  */
 struct kymo_guard {
     enum kymo_guard_policy policy;

@@ -78,9 +78,9 @@ KYMO_API int kymo_histogram_family_new(struct kymo_registry *reg, const struct k
  * @n:      the family's number of labels
  *
  * Returns the handle, the same one for equal values; past a limit (struct kymo_guard) or without memory one that
- * leads to the overflow series: each recording through it is counted in kymo_series_dropped_total. NULL, which records nothing, if @f is NULL, @n is wrong, a value is not
- * UTF-8 or the values together exceed 60 000 bytes; each but the first is counted as refused (reasons "labels", "utf8",
- * "too_long").
+ * leads to the overflow series: each recording through it is counted in kymo_series_dropped_total. NULL, which records
+ * nothing, if @f is NULL, @n is wrong, a value is not UTF-8 or the values together exceed 60 000 bytes; each but the
+ * first is counted as refused (reasons "labels", "utf8", "too_long").
  * Ownership: the registry's; each call pins the handle once more, kymo_counter_release() takes one pin back.
  * Threads: any; lock-free if the series exists, takes the registry's lock to create it. Not in signal handlers.
  * Fork: handles stay valid in the child.

@@ -123,8 +123,9 @@ KYMO_API void kymo_registry_free(struct kymo_registry *reg);
  *
  * Handles stay safe: what is recorded through them afterwards is counted as refused (reason "unregistered"). Each
  * series that ends is reported to the event callback with its last value. The name may be registered again. Waits for
- * a callback of this family that is running, and up to 0.2 s for recordings into it that are under way. Errors: KYMO_EINVAL, KYMO_ENOENT, KYMO_EBUSY (from inside a callback or
- * collector). Threads: any.
+ * a callback of this family that is running, and up to 0.2 s for recordings into it that are under way; if one takes
+ * longer, the ends are reported by a later scrape, visit or sweep. Errors: KYMO_EINVAL, KYMO_ENOENT, KYMO_EBUSY (from
+ * inside a callback or collector). Threads: any.
  */
 KYMO_API int kymo_registry_unregister(struct kymo_registry *reg, const char *name);
 

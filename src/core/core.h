@@ -302,8 +302,9 @@ struct kymo__series *kymo__series_find(const struct kymo__family *f, const char 
 /**
  * kymo__series_get() - finds or creates; NULL and *error after a failure
  * @pinned: NULL, or receives its cell, pinned: it cannot go away before the caller does something with it
- * The overflow series where there is no place, *error saying why, and then the family's spill as its cell. Without @pinned, the series may
- * have ended again. KYMO_EINVAL (number of values, or one is NULL), KYMO_EUTF8, KYMO_ELABEL (too long), KYMO_ENOENT (unregistered).
+ * The overflow series where there is no place, *error saying why, and then the family's spill as its cell. Without
+ * @pinned, the series may have ended again. KYMO_EINVAL (number of values, or one is NULL), KYMO_EUTF8, KYMO_ELABEL
+ * (too long), KYMO_ENOENT (unregistered).
  */
 struct kymo__series *kymo__series_get(struct kymo__family *f, const char *const *values, size_t n,
                                       struct kymo__cell **pinned, int *error);

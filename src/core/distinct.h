@@ -35,7 +35,8 @@
 double kymo__distinct_estimate(const uint8_t *registers);
 
 /**
- * kymo__distinct_hash_n() - a value's hash, its length, its bytes or'ed together: every bit depends on every bit of value and seed
+ * kymo__distinct_hash_n() - a value's hash, its length, its bytes or'ed together
+ * Every bit of the hash depends on every bit of value and seed.
  * kymo__scan() alone lets the low bits of a short value through to few of the hash's.
  */
 static inline __attribute__((always_inline)) uint64_t kymo__distinct_hash_n(const char *value, uint64_t seed,

@@ -3,9 +3,10 @@
  * core/grave.c - cells whose handles outlive a series of a family that sends them to its overflow series.
  *
  * They lead there since the series was parted with (part() in life.c), the slow way.
- * Nothing of the series is kept but a print of 62 bits, in the place of the cell's loc, made of its label text with the registry's secret seed: if the
- * same labels are asked for again, their new series gets the cell, and what is recorded through the old handles reaches
- * it. Two different texts have the same print with a chance of 2^-62. Under the registry's lock.
+ * Nothing of the series is kept but a print of 62 bits, in the place of the cell's loc, made of its label text with the
+ * registry's secret seed: if the same labels are asked for again, their new series gets the cell, and what is recorded
+ * through the old handles reaches it. Two different texts have the same print with a chance of 2^-62. Under the
+ * registry's lock.
  *
  * Prints are found by an open-addressed table of ordinals, at most half full; entries move back when one before them goes.
  */
